@@ -34,7 +34,11 @@ export type Operation =
   | { kind: "delete"; key: string }
   | { kind: "deletePrefix"; prefix: string };
 
-/** All of `compare` hold: `success` is applied; else `failure` is. */
+/**
+ * All of `compare` hold: `success` is applied; else `failure` is. A branch names
+ * a key at most once, prefixes of deletePrefix included, as etcd wants it. Of a
+ * key that is absent no comparison of its value holds.
+ */
 export interface Transaction {
   compare: Compare[];
   success: Operation[];
@@ -89,6 +93,14 @@ export const METADATA_LIMITS = {
   valueBytes: 1024 * 1024,
   /** Comparisons, and operations of either branch, in one transaction. */
   operationsPerTransaction: 128,
+  /**
+   * Bytes of all keys and values of one transaction together, so that it fits
+   * into a request of etcd (1.5 MiB as it is delivered).
+   */
+  transactionBytes: 1_280 * 1024,
+  /** Milliseconds that a lease may live without a keep-alive. */
+  leaseTtlMinMs: 1,
+  leaseTtlMaxMs: 24 * 60 * 60 * 1000,
 } as const;
 
 /** The store cannot be reached, or did not answer in time: outcome unknown. */
@@ -96,11 +108,25 @@ export class MetadataUnavailableError extends Error {
   override readonly name = "MetadataUnavailableError";
 }
 
+/**
+ * A put names a lease that has ended (or never was): nothing of the transaction
+ * was applied, and nothing that names the lease ever will be.
+ */
+export class LeaseEndedError extends Error {
+  override readonly name = "LeaseEndedError";
+  readonly leaseId: string;
+  constructor(leaseId: string) {
+    super(`The lease ${leaseId} has ended.`);
+    this.leaseId = leaseId;
+  }
+}
+
 export interface MetadataStore {
   /** Reads are linearizable: they see every transaction that was answered. */
   get(key: string): Promise<KeyValue | undefined>;
   /** All keys that start with `prefix`, in key order, at one revision. */
   list(prefix: string): Promise<{ revision: number; entries: KeyValue[] }>;
+  /** Throws `LeaseEndedError` when a put of the chosen branch names no lease. */
   transact(transaction: Transaction): Promise<TransactionResult>;
   /**
    * Calls back for every change of keys under `prefix` from `fromRevision` on
