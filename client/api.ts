@@ -1,0 +1,176 @@
+/**
+ * The HTTP API call by call, typed by the contract. One request each to the
+ * address given; owns neither retries nor the choice of a broker.
+ */
+import type {
+  AlterTopicRequest,
+  ClusterAnswer,
+  ConsumeAnswer,
+  CreateProducerAnswer,
+  CreateTopicAnswer,
+  CreateTopicRequest,
+  MetadataAnswer,
+  ProduceBatchAnswer,
+  RegisterSchemaAnswer,
+  RegisterSchemaRequest,
+  SchemaVersionAnswer,
+  TopicDescription,
+  TopicListAnswer,
+} from "../contract/http.ts";
+import {
+  type Answer,
+  HttpClient,
+  type HttpRequest,
+  isFault,
+  Unreachable,
+} from "./http_client.ts";
+import type { ClientWorld } from "./terminal.ts";
+
+/** Where reading begins. */
+export type StartPosition =
+  | { readonly offset: number | "earliest" | "latest" }
+  | { readonly timestampMs: number };
+
+export interface FetchRequest {
+  readonly topic: string;
+  readonly partition: number;
+  readonly start: StartPosition;
+  readonly maxRecords: number;
+  readonly maxBytes: number;
+  /** How long the broker may wait for a record. */
+  readonly waitMs: number;
+  readonly validate: boolean;
+  readonly signal?: AbortSignal;
+}
+
+/** What a request may take beyond the wait it asks for. */
+const GRACE_MS = 10_000;
+
+export class BrokerApi {
+  readonly #http: HttpClient;
+
+  constructor(world: ClientWorld) {
+    this.#http = new HttpClient(world);
+  }
+
+  metadata(address: string, timeoutMs: number, signal?: AbortSignal) {
+    const path = "/metadata";
+    return this.#ask<MetadataAnswer>(address, { path, timeoutMs, signal });
+  }
+
+  cluster(address: string) {
+    return this.#ask<ClusterAnswer>(address, { path: "/v1/cluster" });
+  }
+
+  listTopics(address: string) {
+    return this.#ask<TopicListAnswer>(address, { path: "/v1/topics" });
+  }
+
+  describeTopic(address: string, topic: string) {
+    return this.#ask<TopicDescription>(address, { path: topicPath(topic) });
+  }
+
+  createTopic(address: string, request: CreateTopicRequest) {
+    return this.#ask<CreateTopicAnswer>(address, {
+      method: "POST",
+      path: "/v1/topics",
+      body: JSON.stringify(request),
+    });
+  }
+
+  alterTopic(address: string, topic: string, request: AlterTopicRequest) {
+    return this.#do(address, {
+      method: "PATCH",
+      path: topicPath(topic),
+      body: JSON.stringify(request),
+    });
+  }
+
+  deleteTopic(address: string, topic: string) {
+    return this.#do(address, { method: "DELETE", path: topicPath(topic) });
+  }
+
+  registerSchema(address: string, request: RegisterSchemaRequest) {
+    return this.#ask<RegisterSchemaAnswer>(address, {
+      method: "POST",
+      path: "/register-schema",
+      body: JSON.stringify(request),
+    });
+  }
+
+  listSubjects(address: string) {
+    return this.#ask<string[]>(address, { path: "/subjects" });
+  }
+
+  listSchemaVersions(address: string, subject: string) {
+    const path = `/subjects/${encodeURIComponent(subject)}/versions`;
+    return this.#ask<number[]>(address, { path });
+  }
+
+  schemaVersion(address: string, subject: string, version: string) {
+    const path = `/subjects/${encodeURIComponent(subject)}/versions/${
+      encodeURIComponent(version)
+    }`;
+    return this.#ask<SchemaVersionAnswer>(address, { path });
+  }
+
+  createProducer(address: string, signal?: AbortSignal) {
+    return this.#ask<CreateProducerAnswer>(address, {
+      method: "POST",
+      path: "/v1/producers",
+      body: "{}",
+      signal,
+    });
+  }
+
+  /** `body` is the text of a `ProduceRequest` with `messages`. */
+  produce(address: string, body: string, timeoutMs: number) {
+    return this.#ask<ProduceBatchAnswer>(address, {
+      method: "POST",
+      path: "/produce",
+      body,
+      timeoutMs,
+    });
+  }
+
+  fetch(address: string, request: FetchRequest) {
+    const { start } = request;
+    const query = new URLSearchParams({
+      topic: request.topic,
+      partition: String(request.partition),
+      ...("offset" in start
+        ? { offset: String(start.offset) }
+        : { timestamp: String(start.timestampMs) }),
+      max: String(request.maxRecords),
+      maxBytes: String(request.maxBytes),
+      waitMs: String(request.waitMs),
+      validate: String(request.validate),
+    });
+    return this.#ask<ConsumeAnswer>(address, {
+      path: `/consume?${query}`,
+      timeoutMs: request.waitMs + GRACE_MS,
+      signal: request.signal,
+    });
+  }
+
+  /** For calls whose answer has a body. */
+  async #ask<T>(address: string, request: HttpRequest): Promise<Answer<T>> {
+    const answer = await this.#http.request(address, request);
+    if (isFault(answer)) return answer;
+    if (typeof answer !== "object" || answer === null) {
+      return new Unreachable(address, "answered without a body", true);
+    }
+    // The contract's types are the broker's promise.
+    return answer as T;
+  }
+
+  /** For calls whose answer does not matter beyond success. */
+  async #do(address: string, request: HttpRequest): Promise<Answer<"done">> {
+    const answer = await this.#http.request(address, request);
+    return isFault(answer) ? answer : "done";
+  }
+}
+
+function topicPath(topic: string): string {
+  return `/v1/topics/${encodeURIComponent(topic)}`;
+}

@@ -1,0 +1,57 @@
+/** The terminal on Deno: the only file of `client` that touches the platform. */
+import { type Output, OutputClosed, type Terminal } from "./terminal.ts";
+
+const SIGNALS = ["SIGINT", "SIGTERM"] as const;
+
+interface DenoOutput {
+  isTerminal(): boolean;
+  write(bytes: Uint8Array): Promise<number>;
+}
+
+function output(stream: DenoOutput): Output {
+  return {
+    isTerminal: stream.isTerminal(),
+    async write(bytes) {
+      try {
+        let written = 0;
+        while (written < bytes.length) {
+          written += await stream.write(bytes.subarray(written));
+        }
+      } catch (error) {
+        if (error instanceof Deno.errors.BrokenPipe) {
+          throw new OutputClosed("nobody reads the output", { cause: error });
+        }
+        throw error;
+      }
+    },
+  };
+}
+
+export function denoTerminal(): Terminal {
+  return {
+    input: {
+      isTerminal: Deno.stdin.isTerminal(),
+      read: (into) => Deno.stdin.read(into),
+    },
+    output: output(Deno.stdout),
+    error: output(Deno.stderr),
+    fetch: (url, init) => fetch(url, init),
+    monotonicMs: () => performance.now(),
+    after(delayMs, callback) {
+      const timer = setTimeout(callback, delayMs);
+      return { cancel: () => clearTimeout(timer) };
+    },
+    random: () => Math.random(),
+    readTextFile: (path) => Deno.readTextFile(path),
+    onInterrupt(callback) {
+      for (const signal of SIGNALS) Deno.addSignalListener(signal, callback);
+      return {
+        cancel() {
+          for (const signal of SIGNALS) {
+            Deno.removeSignalListener(signal, callback);
+          }
+        },
+      };
+    },
+  };
+}
