@@ -1,0 +1,172 @@
+/**
+ * Sends a request on to the broker that leads its partition: one hop, bounded,
+ * and honest about what is not known afterwards. Owns no routing decision.
+ */
+import { Failure } from "../../contract/errors.ts";
+import {
+  type BrokerDescription,
+  FORWARDED_HEADER,
+} from "../../contract/http.ts";
+import type { Environment } from "../environment.ts";
+import type { Logger } from "../logger.ts";
+import { type Answer, JSON_TYPE } from "./answer.ts";
+import type { HttpLimits } from "./limits.ts";
+
+export interface ForwardedRequest {
+  readonly method: string;
+  /** Path and query. */
+  readonly target: string;
+  readonly body?: string;
+  /** How long the other broker may take, its own waits included. */
+  readonly timeoutMs: number;
+  /** A long poll: counted apart, so that polls cannot keep producers out. */
+  readonly isPoll?: boolean;
+  /** The request changes something: an answer that never came is ambiguous. */
+  readonly changes: boolean;
+  readonly signal?: AbortSignal;
+}
+
+export interface ForwarderOptions {
+  environment: Pick<Environment, "network" | "timers">;
+  logger: Logger;
+  brokerId: number;
+  limits: HttpLimits;
+}
+
+/** Response headers that are the leader's to say. */
+const PASSED_HEADERS = ["content-type", "retry-after", "allow"];
+
+export class Forwarder {
+  readonly #options: ForwarderOptions;
+  #requests = 0;
+  #polls = 0;
+  #bytes = 0;
+
+  constructor(options: ForwarderOptions) {
+    this.#options = options;
+  }
+
+  /** Requests and long polls that wait for another broker. */
+  get inFlight(): number {
+    return this.#requests + this.#polls;
+  }
+
+  /** The other broker's answer, unchanged; a `Failure` when there is none. */
+  async send(
+    broker: BrokerDescription,
+    request: ForwardedRequest,
+  ): Promise<Answer | Failure> {
+    const bytes = request.body?.length ?? 0;
+    if (!this.#hasRoom(request, bytes)) {
+      return new Failure(
+        "BROKER_NOT_AVAILABLE",
+        `This broker already waits for as many answers of other brokers as it may; the partition is led by broker ${broker.id} on ${broker.http}, which can be asked itself.`,
+      );
+    }
+    this.#count(request, 1, bytes);
+    const abort = new AbortController();
+    const onAbort = () => abort.abort();
+    request.signal?.addEventListener("abort", onAbort);
+    let isLate = false;
+    const timer = this.#options.environment.timers.after(
+      Math.min(request.timeoutMs, 2 ** 31 - 1),
+      () => {
+        isLate = true;
+        abort.abort();
+      },
+    );
+    try {
+      if (request.signal?.aborted) abort.abort();
+      return await this.#fetch(broker, request, abort.signal);
+    } catch (error) {
+      return this.#failureOf(broker, request, error, isLate);
+    } finally {
+      timer.cancel();
+      request.signal?.removeEventListener("abort", onAbort);
+      this.#count(request, -1, -bytes);
+    }
+  }
+
+  #hasRoom(request: ForwardedRequest, bytes: number): boolean {
+    const { limits } = this.#options;
+    const hasSlot = request.isPoll === true
+      ? this.#polls < limits.forwardedPolls
+      : this.#requests < limits.forwardsInFlight;
+    return hasSlot && this.#bytes + bytes <= limits.forwardedBytes;
+  }
+
+  #count(request: ForwardedRequest, one: number, bytes: number): void {
+    if (request.isPoll === true) this.#polls += one;
+    else this.#requests += one;
+    this.#bytes += bytes;
+  }
+
+  async #fetch(
+    broker: BrokerDescription,
+    request: ForwardedRequest,
+    signal: AbortSignal,
+  ): Promise<Answer> {
+    const headers: [string, string][] = [
+      [FORWARDED_HEADER, String(this.#options.brokerId)],
+    ];
+    if (request.body !== undefined) headers.push(["content-type", JSON_TYPE]);
+    const response = await this.#options.environment.network.fetch(
+      `http://${broker.http}${request.target}`,
+      {
+        method: request.method,
+        headers,
+        body: request.body,
+        signal,
+        redirect: "manual",
+      },
+    );
+    const body = await response.bytes();
+    const passed: [string, string][] = [];
+    for (const name of PASSED_HEADERS) {
+      const value = response.headers.get(name);
+      if (value !== null) passed.push([name, value]);
+    }
+    const isEmpty = response.status === 204 || response.status === 304;
+    return {
+      status: response.status,
+      body: isEmpty ? null : body as Uint8Array<ArrayBuffer>,
+      headers: passed,
+    };
+  }
+
+  #failureOf(
+    broker: BrokerDescription,
+    request: ForwardedRequest,
+    error: unknown,
+    isLate: boolean,
+  ): Failure {
+    const leader = `broker ${broker.id} on ${broker.http}`;
+    const cause = String(error);
+    this.#options.logger.debug("Forwarding failed", {
+      broker: broker.id,
+      method: request.method,
+      cause,
+    });
+    if (request.changes && !wasNeverSent(cause)) {
+      return new Failure(
+        "REQUEST_TIMED_OUT",
+        `The answer of ${leader}, which leads the partition, did not arrive: the change may or may not have been made.`,
+      );
+    }
+    if (isLate) {
+      return new Failure(
+        "REQUEST_TIMED_OUT",
+        `The answer of ${leader}, which leads the partition, did not arrive in time.`,
+      );
+    }
+    return new Failure(
+      "BROKER_NOT_AVAILABLE",
+      `The partition is led by ${leader}, which cannot be reached; nothing was changed.`,
+    );
+  }
+}
+
+/** The runtime's words for a connection that never was. */
+function wasNeverSent(cause: string): boolean {
+  return /client error \(Connect\)|connection refused|dns error/i.test(cause);
+}

@@ -1,0 +1,84 @@
+/**
+ * Every bound of the HTTP door, with its default, in one place (DESIGN section
+ * 6). What a client must also know is in `contract/limits.ts`; what a topic
+ * decides for itself (`max.message.bytes`) is checked by the operations.
+ */
+import { CONTRACT_LIMITS } from "../../contract/limits.ts";
+
+export interface HttpLimits {
+  /** Requests being worked on, long polls included; beyond it: 503. */
+  readonly requestsInFlight: number;
+  /** Bytes of request bodies held at one time, over all requests. */
+  readonly pendingBodyBytes: number;
+  /** Bytes of a body of anything but producing. */
+  readonly bodyBytes: number;
+  /**
+   * Bytes of a body with one `message`: 1 MiB of it, doubled because JSON may
+   * escape each byte, and 64 KiB for key, headers and the rest.
+   */
+  readonly messageBodyBytes: number;
+  /** Bytes of a body with `messages`. */
+  readonly batchBodyBytes: number;
+  /** Longest time for the whole of a body to arrive. */
+  readonly bodyMs: number;
+  /** Longest silence within a body. */
+  readonly bodyIdleMs: number;
+  /** Bodies up to this size are read in one piece. */
+  readonly wholeBodyBytes: number;
+  /** Characters of a request's URL. */
+  readonly urlLength: number;
+  readonly messagesPerBatch: number;
+  readonly headersPerRecord: number;
+  readonly recordsPerAnswer: number;
+  readonly jsonDepth: number;
+  /** Settings in one `config`. */
+  readonly configEntries: number;
+  readonly waitMs: number;
+  /** How long producing waits for its durability when `timeoutMs` is absent. */
+  readonly produceTimeoutMs: number;
+  /** Largest `timeoutMs`. */
+  readonly maxProduceTimeoutMs: number;
+  /** Bytes of records in one answer of `/consume` when `maxBytes` is absent. */
+  readonly answerBytes: number;
+  /** Largest `maxBytes`. */
+  readonly maxAnswerBytes: number;
+  /** Requests waiting for another broker, long polls left out. */
+  readonly forwardsInFlight: number;
+  /** Long polls waiting at another broker. */
+  readonly forwardedPolls: number;
+  /** Bytes of bodies that other brokers have not answered yet. */
+  readonly forwardedBytes: number;
+  /** What another broker gets beyond the wait that was asked for. */
+  readonly forwardGraceMs: number;
+  /** Partition descriptions read at one time for one topic description. */
+  readonly partitionsAtOnce: number;
+}
+
+const MEBIBYTE = 1024 * 1024;
+
+export const HTTP_LIMITS: HttpLimits = {
+  requestsInFlight: 16_384,
+  pendingBodyBytes: 256 * MEBIBYTE,
+  bodyBytes: CONTRACT_LIMITS.bodyBytes,
+  messageBodyBytes: 2 * CONTRACT_LIMITS.bodyBytes + 64 * 1024,
+  batchBodyBytes: CONTRACT_LIMITS.batchBodyBytes,
+  bodyMs: 60_000,
+  bodyIdleMs: 10_000,
+  wholeBodyBytes: 64 * 1024,
+  urlLength: 8192,
+  messagesPerBatch: CONTRACT_LIMITS.messagesPerBatch,
+  headersPerRecord: CONTRACT_LIMITS.headersPerRecord,
+  recordsPerAnswer: CONTRACT_LIMITS.recordsPerAnswer,
+  jsonDepth: CONTRACT_LIMITS.jsonDepth,
+  configEntries: 1000,
+  waitMs: CONTRACT_LIMITS.waitMs,
+  produceTimeoutMs: 30_000,
+  maxProduceTimeoutMs: 300_000,
+  answerBytes: 4 * MEBIBYTE,
+  maxAnswerBytes: 16 * MEBIBYTE,
+  forwardsInFlight: 1024,
+  forwardedPolls: 4096,
+  forwardedBytes: 128 * MEBIBYTE,
+  forwardGraceMs: 5000,
+  partitionsAtOnce: 64,
+};

@@ -1,0 +1,190 @@
+/**
+ * `GET /consume` and `GET /v1/topics/{topic}/partitions/{partition}/records`:
+ * one record, or many with `max`. Owns the parameters and the form of the
+ * answer; what is readable is the operations' to say.
+ */
+import { Failure } from "../../../contract/errors.ts";
+import type { OffsetQuery, ReadResult } from "../../operations/operations.ts";
+import { type Answer, jsonText, NO_CONTENT } from "../answer.ts";
+import type { Door, Exchange, Result } from "../exchange.ts";
+import { ANY_OFFSET, ANY_PARTITION, type QueryFields } from "../input.ts";
+import { storedRecordText } from "../records.ts";
+import { passToLeader } from "../routing.ts";
+
+/** `max` of the resource under /v1 when absent. */
+const DEFAULT_MAX_RECORDS = 100;
+
+interface ConsumeInput {
+  readonly topic: string;
+  readonly partition: number;
+  readonly start: number | OffsetQuery;
+  /** Undefined: one record, not in a list. */
+  readonly max: number | undefined;
+  readonly maxBytes: number;
+  readonly waitMs: number;
+  readonly validate: boolean;
+}
+
+export function consume(exchange: Exchange, door: Door) {
+  const query = exchange.query();
+  if (query instanceof Failure) return query;
+  const topic = query.topic("topic");
+  const partition = query.requiredInteger("partition", ANY_PARTITION);
+  const input = readInput(query, door, { topic, partition });
+  if (input.start === undefined) query.require("offset");
+  return query.fault() ?? answer(exchange, door, {
+    ...input,
+    start: input.start ?? 0,
+  });
+}
+
+export function consumePartition(exchange: Exchange, door: Door) {
+  const topic = exchange.pathTopic();
+  if (topic instanceof Failure) return topic;
+  const partition = exchange.pathPartition();
+  if (partition instanceof Failure) return partition;
+  const query = exchange.query();
+  if (query instanceof Failure) return query;
+  const input = readInput(query, door, { topic, partition });
+  return query.fault() ?? answer(exchange, door, {
+    ...input,
+    start: input.start ?? "earliest",
+    max: input.max ?? DEFAULT_MAX_RECORDS,
+  });
+}
+
+function readInput(
+  query: QueryFields,
+  door: Door,
+  place: { topic: string; partition: number },
+) {
+  const { limits } = door;
+  return {
+    ...place,
+    start: readStart(query),
+    max: query.integer("max", { min: 1, max: limits.recordsPerAnswer }),
+    maxBytes: query.integer("maxBytes", {
+      min: 1,
+      max: limits.maxAnswerBytes,
+    }) ?? limits.answerBytes,
+    waitMs: query.integer("waitMs", { min: 0, max: limits.waitMs }) ?? 0,
+    validate: query.boolean("validate") ?? false,
+  };
+}
+
+function readStart(query: QueryFields): number | OffsetQuery | undefined {
+  const text = query.values.offset;
+  const timestampMs = query.integer("timestamp", ANY_OFFSET);
+  const offset = text === "earliest" || text === "latest"
+    ? query.text("offset") as "earliest" | "latest"
+    : query.integer("offset", ANY_OFFSET);
+  if (timestampMs === undefined) return offset;
+  if (offset !== undefined) {
+    query.refuse("timestamp", 'stands beside "offset"; give one of them');
+  }
+  return { timestampMs };
+}
+
+async function answer(
+  exchange: Exchange,
+  door: Door,
+  input: ConsumeInput,
+): Promise<Result> {
+  const { topic, partition, waitMs } = input;
+  const poll = waitMs > 0
+    ? new Poll(exchange.request, door.closing)
+    : undefined;
+  try {
+    const passed = await passToLeader(exchange, door, topic, partition, {
+      changes: false,
+      timeoutMs: waitMs + door.limits.forwardGraceMs,
+      isPoll: poll !== undefined,
+      signal: poll?.signal,
+    });
+    // The client has gone or this broker stops: nobody waits any longer.
+    if (passed instanceof Failure && poll?.signal.aborted) return NO_CONTENT;
+    if (passed !== undefined) return passed;
+    const result = await readFrom(door, input, poll?.signal);
+    if (result instanceof Failure) return result;
+    return input.max === undefined ? single(result) : many(input, result);
+  } finally {
+    poll?.end();
+  }
+}
+
+/** Ends a wait when the client goes or the door closes, whichever is first. */
+class Poll {
+  readonly #abort = new AbortController();
+  readonly #sources: AbortSignal[];
+  readonly #onAbort = () => this.#abort.abort();
+
+  constructor(request: Request, closing: AbortSignal) {
+    this.#sources = [request.signal, closing];
+    for (const source of this.#sources) {
+      if (source.aborted) this.#abort.abort();
+      source.addEventListener("abort", this.#onAbort);
+    }
+  }
+
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  end(): void {
+    for (const source of this.#sources) {
+      source.removeEventListener("abort", this.#onAbort);
+    }
+  }
+}
+
+async function readFrom(
+  door: Door,
+  input: ConsumeInput,
+  signal: AbortSignal | undefined,
+): Promise<ReadResult | Failure> {
+  const { topic, partition, start } = input;
+  const { records } = door.operations;
+  // Between asking for the earliest offset and reading there, retention may
+  // move it: then once more.
+  for (let attempt = 0;; attempt++) {
+    const offset = typeof start === "number"
+      ? start
+      : await records.findOffset(topic, partition, start);
+    if (offset instanceof Failure) return offset;
+    const result = await records.read(topic, partition, {
+      offset,
+      maxRecords: input.max ?? 1,
+      maxBytes: input.maxBytes,
+      waitMs: input.waitMs,
+      validate: input.validate,
+      signal,
+    });
+    const isPassed = result instanceof Failure &&
+      result.code === "OFFSET_OUT_OF_RANGE" && typeof start !== "number";
+    if (!isPassed || attempt === 1) return result;
+  }
+}
+
+function single(result: ReadResult): Answer {
+  return result.records.length === 0
+    ? NO_CONTENT
+    : jsonText(storedRecordText(result.records[0]));
+}
+
+function many(
+  input: Pick<ConsumeInput, "topic" | "partition">,
+  result: ReadResult,
+): Answer {
+  let text =
+    `{"topic":"${input.topic}","partition":${input.partition},"records":[`;
+  for (let i = 0; i < result.records.length; i++) {
+    if (i > 0) text += ",";
+    text += storedRecordText(result.records[i]);
+  }
+  text +=
+    `],"nextOffset":${result.nextOffset},"logStartOffset":${result.logStartOffset},"highWatermark":${result.highWatermark}`;
+  if (result.skipped.length > 0) {
+    text += `,"skipped":${JSON.stringify(result.skipped)}`;
+  }
+  return jsonText(text + "}");
+}

@@ -1,0 +1,192 @@
+/**
+ * `POST /produce` and `POST /v1/topics/{topic}/records`: one message or many.
+ * Owns the reading of the request, the grouping by partition and the answer;
+ * the operations own what is stored and when it counts as stored.
+ */
+import { Failure } from "../../../contract/errors.ts";
+import type { ProducerIdentity } from "../../../contract/http.ts";
+import type {
+  NewRecord,
+  PartitionRoute,
+  Produced,
+} from "../../operations/operations.ts";
+import { jsonText } from "../answer.ts";
+import { tooLarge } from "../body.ts";
+import type { Door, Exchange, Result } from "../exchange.ts";
+import { ANY_OFFSET, BodyFields } from "../input.ts";
+import { mayLoseDigits, type ParsedBody, parseExactly } from "../json_text.ts";
+import { newRecordText, readMessage } from "../records.ts";
+import { notLeader } from "../routing.ts";
+import { produceBatch } from "./produce_batch.ts";
+
+/** What holds for all messages of one request. */
+export interface ProduceSettings {
+  readonly topic: string;
+  readonly timeoutMs: number;
+  readonly receipt: boolean;
+  readonly producer: ProducerIdentity | undefined;
+}
+
+export function produce(exchange: Exchange, door: Door) {
+  return produceTo(exchange, door, undefined);
+}
+
+/** The topic stands in the path and may not stand in the body. */
+export function produceToTopic(exchange: Exchange, door: Door) {
+  const topic = exchange.pathTopic();
+  return topic instanceof Failure ? topic : produceTo(exchange, door, topic);
+}
+
+async function produceTo(
+  exchange: Exchange,
+  door: Door,
+  pathTopic: string | undefined,
+): Promise<Result> {
+  if (exchange.search !== "") {
+    const fault = exchange.refuseQuery();
+    if (fault !== undefined) return fault;
+  }
+  const body = await exchange.body(door, door.limits.batchBodyBytes);
+  if (body instanceof Failure) return body;
+  const fields = BodyFields.of(body.value);
+  if (fields instanceof Failure) return fields;
+  const settings = readSettings(fields, door, pathTopic);
+  if (fields.values.messages !== undefined) {
+    return produceBatch(exchange, door, { body, fields, settings });
+  }
+  const { messageBodyBytes } = door.limits;
+  if (exchange.bodyBytes > messageBodyBytes) return tooLarge(messageBodyBytes);
+  return produceOne(exchange, door, { body, fields, settings });
+}
+
+export interface ProduceInput {
+  readonly body: ParsedBody;
+  readonly fields: BodyFields;
+  readonly settings: ProduceSettings;
+}
+
+function readSettings(
+  fields: BodyFields,
+  door: Door,
+  pathTopic: string | undefined,
+): ProduceSettings {
+  return {
+    topic: pathTopic ?? fields.topic("topic"),
+    timeoutMs: fields.integer("timeoutMs", {
+      min: 1,
+      max: door.limits.maxProduceTimeoutMs,
+    }) ?? door.limits.produceTimeoutMs,
+    receipt: fields.boolean("receipt") ?? false,
+    producer: readProducer(fields),
+  };
+}
+
+function readProducer(fields: BodyFields): ProducerIdentity | undefined {
+  const value = fields.take("producer");
+  if (value === undefined) return undefined;
+  const producer = BodyFields.of(value, "producer.");
+  if (producer instanceof Failure) {
+    fields.refuse("producer", "must be an object");
+    return undefined;
+  }
+  const identity = {
+    producerId: producer.requiredInteger("producerId", ANY_OFFSET),
+    producerEpoch: producer.requiredInteger("producerEpoch", {
+      min: 0,
+      max: 32767,
+    }),
+    sequence: producer.requiredInteger("sequence", {
+      min: 0,
+      max: 2 ** 31 - 1,
+    }),
+  };
+  fields.adopt(producer.fault());
+  return identity;
+}
+
+/** One message; every `await` that is not needed is left out (hot path). */
+async function produceOne(
+  exchange: Exchange,
+  door: Door,
+  { body, fields, settings }: ProduceInput,
+): Promise<Result> {
+  const exact = messageOf(body, fields.values.message);
+  const { record, partition: given } = readMessage(fields, exact, door.limits);
+  if (settings.producer !== undefined && given === undefined) {
+    fields.refuse("partition", NEEDS_PARTITION);
+  }
+  const fault = fields.fault();
+  if (fault !== undefined) return fault;
+
+  const { records } = door.operations;
+  const { topic } = settings;
+  let partition: number | Failure | undefined = given;
+  if (partition === undefined) {
+    const chosen = records.choosePartition(topic, record.key);
+    partition = chosen instanceof Promise ? await chosen : chosen;
+    if (partition instanceof Failure) return partition;
+  }
+  const found = records.route(topic, partition);
+  const route = found instanceof Promise ? await found : found;
+  if (route instanceof Failure) return route;
+  if (!route.isLocal) {
+    if (exchange.isForwarded) return notLeader(topic, partition);
+    const text = newRecordText(record, partition);
+    return forwardProduce(door, route, settings, text.slice(1, -1));
+  }
+  const produced = await records.produce(topic, partition, [record], settings);
+  return produced instanceof Failure
+    ? produced
+    : jsonText(producedText(produced, record, partition, 0, settings));
+}
+
+export const NEEDS_PARTITION =
+  'is missing; messages with a "producer" need an explicit partition';
+
+/** The message again with all its digits, where some could be lost. */
+function messageOf(body: ParsedBody, message: unknown): unknown {
+  if (typeof message === "string" || message === null) return undefined;
+  if (message === undefined || !mayLoseDigits(body.text)) return undefined;
+  return (parseExactly(body.text) as { message: unknown }).message;
+}
+
+/** Sends messages on to their leader. @param members Of the request's body. */
+export function forwardProduce(
+  door: Door,
+  route: PartitionRoute,
+  settings: ProduceSettings,
+  members: string,
+): Promise<Result> {
+  let body =
+    `{"topic":"${settings.topic}",${members},"timeoutMs":${settings.timeoutMs}`;
+  if (settings.receipt) body += ',"receipt":true';
+  if (settings.producer !== undefined) {
+    body += `,"producer":${JSON.stringify(settings.producer)}`;
+  }
+  return door.forwarder.send(route.broker, {
+    method: "POST",
+    target: "/produce",
+    body: body + "}",
+    timeoutMs: settings.timeoutMs + door.limits.forwardGraceMs,
+    changes: true,
+  });
+}
+
+/** A `ProducedMessage` of the contract, as JSON text. */
+export function producedText(
+  produced: Produced,
+  record: NewRecord,
+  partition: number,
+  index: number,
+  settings: ProduceSettings,
+): string {
+  const timestamp = produced.logAppendTime
+    ? produced.appendTimeMs
+    : record.timestampMs ?? produced.appendTimeMs;
+  const receipt = settings.receipt
+    ? `,"receipt":${JSON.stringify(produced.receipt())}`
+    : "";
+  return `{"offset":${
+    produced.baseOffset + index
+  },"partition":${partition},"timestamp":${timestamp}${receipt}}`;
+}

@@ -1,0 +1,312 @@
+/**
+ * Many messages in one request: all are checked before any is stored, then each
+ * partition's messages are stored as one batch, here or by its leader. Atomic
+ * per partition; the answer has one result per message, in their order.
+ */
+import { Failure } from "../../../contract/errors.ts";
+import type { ProduceBatchAnswer } from "../../../contract/http.ts";
+import type { BrokerDescription } from "../../../contract/http.ts";
+import type { NewRecord, PartitionRoute } from "../../operations/operations.ts";
+import { jsonText } from "../answer.ts";
+import type { Door, Exchange, Result } from "../exchange.ts";
+import { ANY_PARTITION, BodyFields, describe } from "../input.ts";
+import { mayLoseDigits, type ParsedBody, parseExactly } from "../json_text.ts";
+import { type DecodedMessage, newRecordText, readMessage } from "../records.ts";
+import { notLeader } from "../routing.ts";
+import {
+  forwardProduce,
+  NEEDS_PARTITION,
+  producedText,
+  type ProduceInput,
+  type ProduceSettings,
+} from "./produce.ts";
+
+/** The messages of one partition, by their index in the request. */
+interface Group {
+  readonly partition: number;
+  readonly indexes: number[];
+  readonly records: NewRecord[];
+}
+
+/** Results as JSON text, and the failure of those that have one. */
+interface Outcome {
+  readonly texts: string[];
+  readonly failures: Failure[];
+  stored: number;
+}
+
+export async function produceBatch(
+  exchange: Exchange,
+  door: Door,
+  { body, fields, settings }: ProduceInput,
+): Promise<Result> {
+  const shared = fields.integer("partition", ANY_PARTITION);
+  const messages = fields.take("messages");
+  if (Object.hasOwn(fields.values, "message")) {
+    fields.take("message");
+    fields.refuse("messages", 'stands beside "message"; give one of them');
+  }
+  const listFault = messagesFault(messages, door);
+  if (listFault !== undefined) fields.refuse("messages", listFault);
+  const fault = fields.fault();
+  if (fault !== undefined) return fault;
+  const decoded = readMessages(body, messages as unknown[], shared, door);
+  if (decoded instanceof Failure) return decoded;
+
+  const groups = await groupByPartition(door, settings, decoded);
+  if (groups instanceof Failure) return groups;
+  const faulty = door.operations.records.check(
+    settings.topic,
+    decoded.map(({ record }) => record),
+  );
+  if (faulty !== undefined) return faulty;
+  return storeGroups(exchange, door, settings, groups, decoded.length);
+}
+
+function messagesFault(messages: unknown, door: Door): string | undefined {
+  if (!Array.isArray(messages)) {
+    return `must be an array, not ${describe(messages)}`;
+  }
+  if (messages.length === 0) return "is empty";
+  const { messagesPerBatch } = door.limits;
+  return messages.length > messagesPerBatch
+    ? `has ${messages.length} messages, more than ${messagesPerBatch}`
+    : undefined;
+}
+
+function readMessages(
+  body: ParsedBody,
+  messages: unknown[],
+  shared: number | undefined,
+  door: Door,
+): DecodedMessage[] | Failure {
+  const isExact = messages.some((message) => typeof message !== "string") &&
+    mayLoseDigits(body.text);
+  const exact = isExact
+    ? (parseExactly(body.text) as { messages: unknown[] }).messages
+    : undefined;
+  const decoded: DecodedMessage[] = [];
+  for (let index = 0; index < messages.length; index++) {
+    const message = messages[index];
+    const fields = BodyFields.of(
+      typeof message === "string" ? { message } : message,
+      `messages[${index}].`,
+    );
+    if (fields instanceof Failure) return atIndex(fields, index);
+    const twin = exact?.[index];
+    const read = readMessage(
+      fields,
+      typeof twin === "object" && twin !== null &&
+        Object.hasOwn(twin, "message")
+        ? (twin as { message: unknown }).message
+        : undefined,
+      door.limits,
+    );
+    const fault = fields.fault();
+    if (fault !== undefined) return atIndex(fault, index);
+    decoded.push(
+      read.partition === undefined && shared !== undefined
+        ? { ...read, partition: shared }
+        : read,
+    );
+  }
+  return decoded;
+}
+
+/** The same failure, naming the message at fault. */
+function atIndex(failure: Failure, index: number): Failure {
+  return new Failure(failure.code, failure.detail, {
+    ...failure.details,
+    records: [{ index, message: failure.detail }],
+  });
+}
+
+async function groupByPartition(
+  door: Door,
+  settings: ProduceSettings,
+  messages: DecodedMessage[],
+): Promise<Group[] | Failure> {
+  const { records } = door.operations;
+  const groups = new Map<number, Group>();
+  for (let index = 0; index < messages.length; index++) {
+    const { record, partition: given } = messages[index];
+    if (given === undefined && settings.producer !== undefined) {
+      const field = `messages[${index}].partition`;
+      return new Failure("INVALID_REQUEST", `"${field}" ${NEEDS_PARTITION}.`, {
+        field,
+      });
+    }
+    let partition: number | Failure;
+    if (given === undefined) {
+      const chosen = records.choosePartition(settings.topic, record.key);
+      partition = chosen instanceof Promise ? await chosen : chosen;
+      if (partition instanceof Failure) return partition;
+    } else {
+      partition = given;
+    }
+    let group = groups.get(partition);
+    if (group === undefined) {
+      group = { partition, indexes: [], records: [] };
+      groups.set(partition, group);
+    }
+    group.indexes.push(index);
+    group.records.push(record);
+  }
+  if (settings.producer !== undefined && groups.size > 1) {
+    return new Failure(
+      "INVALID_REQUEST",
+      'Messages with a "producer" must all be for one partition.',
+      { field: "messages" },
+    );
+  }
+  return [...groups.values()];
+}
+
+/** Where each group goes; an unknown partition refuses the whole request. */
+async function routeGroups(
+  door: Door,
+  settings: ProduceSettings,
+  groups: Group[],
+): Promise<(PartitionRoute | Failure)[] | Failure> {
+  const routes: (PartitionRoute | Failure)[] = [];
+  for (const { partition, indexes } of groups) {
+    const route = await door.operations.records.route(
+      settings.topic,
+      partition,
+    );
+    if (
+      route instanceof Failure && route.code === "UNKNOWN_TOPIC_OR_PARTITION"
+    ) return atIndex(route, indexes[0]);
+    routes.push(route);
+  }
+  return routes;
+}
+
+async function storeGroups(
+  exchange: Exchange,
+  door: Door,
+  settings: ProduceSettings,
+  groups: Group[],
+  count: number,
+): Promise<Result> {
+  const routes = await routeGroups(door, settings, groups);
+  if (routes instanceof Failure) return routes;
+  const outcome: Outcome = { texts: new Array(count), failures: [], stored: 0 };
+  const work: Promise<void>[] = [];
+  const remote = new Map<number, { route: PartitionRoute; groups: Group[] }>();
+  groups.forEach((group, position) => {
+    const route = routes[position];
+    if (route instanceof Failure) return fail(outcome, group, route);
+    if (route.isLocal) {
+      work.push(storeHere(door, settings, group, outcome));
+    } else if (exchange.isForwarded) {
+      fail(outcome, group, notLeader(settings.topic, group.partition));
+    } else {
+      const together = remote.get(route.broker.id);
+      if (together !== undefined) together.groups.push(group);
+      else remote.set(route.broker.id, { route, groups: [group] });
+    }
+  });
+  for (const { route, groups } of remote.values()) {
+    work.push(storeThere(door, settings, route, groups, outcome));
+  }
+  await Promise.all(work);
+  if (outcome.stored === 0) return outcome.failures[0];
+  return jsonText(
+    `{"results":[${outcome.texts.join(",")}]}`,
+    outcome.failures.length === 0 ? 200 : 207,
+  );
+}
+
+async function storeHere(
+  door: Door,
+  settings: ProduceSettings,
+  group: Group,
+  outcome: Outcome,
+): Promise<void> {
+  const { partition, records, indexes } = group;
+  const produced = await door.operations.records.produce(
+    settings.topic,
+    partition,
+    records,
+    settings,
+  );
+  if (produced instanceof Failure) return fail(outcome, group, produced);
+  for (let i = 0; i < indexes.length; i++) {
+    outcome.texts[indexes[i]] = producedText(
+      produced,
+      records[i],
+      partition,
+      i,
+      settings,
+    );
+  }
+  outcome.stored += indexes.length;
+}
+
+/** One request for all groups that a broker leads. */
+async function storeThere(
+  door: Door,
+  settings: ProduceSettings,
+  route: PartitionRoute,
+  groups: Group[],
+  outcome: Outcome,
+): Promise<void> {
+  const texts = groups.flatMap(({ records, partition }) =>
+    records.map((record) => newRecordText(record, partition))
+  );
+  const members = `"messages":[${texts.join(",")}]`;
+  const answer = await forwardProduce(door, route, settings, members);
+  const results = answer instanceof Failure
+    ? answer
+    : readResults(answer, route.broker, texts.length);
+  let next = 0;
+  for (const group of groups) {
+    if (results instanceof Failure) {
+      fail(outcome, group, results);
+      continue;
+    }
+    for (const index of group.indexes) {
+      const result = results[next++];
+      outcome.texts[index] = JSON.stringify(result);
+      if ("offset" in result) outcome.stored++;
+      else outcome.failures.push(new Failure(result.code, result.detail));
+    }
+  }
+}
+
+/** The leader's results, or the failure that its answer tells of. */
+function readResults(
+  answer: Exclude<Result, Failure>,
+  broker: BrokerDescription,
+  count: number,
+): ProduceBatchAnswer["results"] | Failure {
+  const text = answer.body instanceof Uint8Array
+    ? new TextDecoder().decode(answer.body)
+    : answer.body ?? "";
+  try {
+    const value = JSON.parse(text);
+    if (answer.status >= 400) {
+      const { code, detail, type: _, title: __, status: ___, ...details } =
+        value;
+      return new Failure(code, detail, details);
+    }
+    if (value.results.length === count) return value.results;
+  } catch {
+    // Falls through: what is not our JSON tells nothing.
+  }
+  return new Failure(
+    "REQUEST_TIMED_OUT",
+    `Broker ${broker.id} on ${broker.http} gave an answer of status ${answer.status} that cannot be read: the messages may or may not be stored.`,
+  );
+}
+
+function fail(outcome: Outcome, group: Group, failure: Failure): void {
+  const text = JSON.stringify({
+    partition: group.partition,
+    code: failure.code,
+    detail: failure.detail,
+  });
+  for (const index of group.indexes) outcome.texts[index] = text;
+  outcome.failures.push(failure);
+}
