@@ -1,0 +1,89 @@
+/**
+ * The open file handles of all logs of a broker: a bounded pool, the least
+ * recently used closed first. A file with unsynced bytes is pinned: closing it
+ * could hide the error of its write-back. When pins alone reach the bound, the
+ * owner of the oldest is told to flush, so that the bound holds.
+ */
+import type { FileHandle, FileSystem } from "../file_system.ts";
+
+interface Entry {
+  handle: FileHandle;
+  /** Set while pinned: makes the owner flush and unpin. */
+  flush: (() => void) | undefined;
+}
+
+export class OpenFiles {
+  readonly fileSystem: FileSystem;
+  readonly #limit: number;
+  /** In order of use, the least recent first. */
+  readonly #entries = new Map<string, Entry>();
+  #latest: { path: string; handle: FileHandle } | undefined;
+
+  /** @param options.limit handles kept open, at least 1. */
+  constructor(fileSystem: FileSystem, options: { limit: number }) {
+    this.fileSystem = fileSystem;
+    this.#limit = Math.max(1, options.limit);
+  }
+
+  /** Handles open now. */
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  /** The handle of a file; valid until the next call for another file. */
+  open(path: string, options: { create?: boolean } = {}): FileHandle {
+    if (this.#latest?.path === path) return this.#latest.handle;
+    let entry = this.#entries.get(path);
+    if (entry === undefined) {
+      this.#makeRoom();
+      const handle = this.fileSystem.open(path, options);
+      entry = { handle, flush: undefined };
+    } else {
+      this.#entries.delete(path);
+    }
+    this.#entries.set(path, entry);
+    this.#latest = { path, handle: entry.handle };
+    return entry.handle;
+  }
+
+  /** Keeps a file open until `unpin`; `flush` must sync and unpin it. */
+  pin(path: string, flush: () => void): void {
+    this.open(path);
+    this.#entries.get(path)!.flush = flush;
+  }
+
+  unpin(path: string): void {
+    const entry = this.#entries.get(path);
+    if (entry !== undefined) entry.flush = undefined;
+  }
+
+  /** No error when the file is not open. */
+  close(path: string): void {
+    const entry = this.#entries.get(path);
+    if (entry === undefined) return;
+    this.#entries.delete(path);
+    if (this.#latest?.path === path) this.#latest = undefined;
+    entry.handle.close();
+  }
+
+  /** Closes every file whose path begins so. */
+  closeUnder(prefix: string): void {
+    for (const path of [...this.#entries.keys()]) {
+      if (path.startsWith(prefix)) this.close(path);
+    }
+  }
+
+  closeAll(): void {
+    for (const path of [...this.#entries.keys()]) this.close(path);
+  }
+
+  #makeRoom(): void {
+    if (this.#entries.size < this.#limit) return;
+    for (const [path, { flush }] of this.#entries) {
+      if (flush === undefined) return this.close(path);
+    }
+    const [path, { flush }] = this.#entries.entries().next().value!;
+    flush!();
+    this.close(path);
+  }
+}
