@@ -1,8 +1,8 @@
 /**
  * The metadata store on one SQLite file, shared by the brokers of one machine.
- * It owns when things happen: the queue of writes, waiting for the file's lock,
- * polling for what other processes did. What happens is in sqlite_state.ts
- * (transactions, compaction), sqlite_leases.ts and watch_set.ts.
+ * It owns when things happen: reads, commits, polling for what other processes
+ * did. What happens is in sqlite_state.ts (transactions, compaction),
+ * sqlite_leases.ts and watch_set.ts; who waits is in write_queue.ts.
  *
  * Writes are gathered: all that were asked for by the end of a turn share one
  * commit, hence one sync of the disk, yet each keeps its own revision. SQLite
@@ -23,6 +23,11 @@ import {
   type Watch,
   type WatchHandlers,
 } from "./metadata_store.ts";
+import {
+  type MetadataClock,
+  type MetadataTimers,
+  Patience,
+} from "./patience.ts";
 import {
   endLease,
   grantLease,
@@ -56,33 +61,14 @@ import {
   checkTransaction,
 } from "./validation.ts";
 import { type HistoryPage, WatchSet } from "./watch_set.ts";
+import { type Outcome, WriteQueue } from "./write_queue.ts";
 
 /** How often the file is asked for changes by others; it costs microseconds. */
 const POLL_INTERVAL_MS = 12;
 /** How long an operation may wait for the lock of the file. */
 const BUSY_TIMEOUT_MS = 3_000;
-const BUSY_DELAY_MAX_MS = 16;
-/** Writes that share one commit. */
-const MAX_BATCH = 64;
-/** Writes that may wait. */
-const MAX_QUEUE = 4_096;
 /** Revisions read at a time for watches. */
 const PAGE_REVISIONS = 256;
-
-/** The part of the environment's clock that is needed. */
-export interface MetadataClock {
-  /** Milliseconds since the Unix epoch; may jump. */
-  nowMs(): number;
-  /** Milliseconds from some start, with fractions; never goes back. */
-  monotonicMs(): number;
-}
-
-/** The part of the environment's timers that is needed. */
-export interface MetadataTimers {
-  after(delayMs: number, callback: () => void): { cancel(): void };
-  /** Calls once at the end of this turn of the event loop. */
-  soon(callback: () => void): void;
-}
 
 export interface SqliteMetadataStoreOptions {
   /** Of the file; its folder must exist. Made when there is none. */
@@ -93,39 +79,43 @@ export interface SqliteMetadataStoreOptions {
   retention?: Retention;
 }
 
-interface Job {
+interface Write {
   durability: Durability;
-  deadlineMs: number;
   /** Throws LeaseEndedError or RangeError before it has changed anything. */
-  body(session: SqliteSession, state: StateRow, now: Now): unknown;
-  resolve(result: unknown): void;
-  reject(error: unknown): void;
+  body(state: StateRow, now: Now): unknown;
 }
-
-type Outcome = { result: unknown } | { refusal: Error };
 
 export class SqliteMetadataStore implements MetadataStore {
   readonly #options: SqliteMetadataStoreOptions;
   readonly #session: SqliteSession;
-  /** For lease renewals, which need no sync; opened when first needed. */
-  #eventualSession: SqliteSession | undefined;
+  readonly #patience: Patience;
+  readonly #queue: WriteQueue<Write>;
   readonly #leases = new LeaseSightings();
   readonly #watches = new WatchSet();
-  readonly #queue: Job[] = [];
-  readonly #sleeps = new Set<() => void>();
-  #writing = false;
-  #expiring = false;
+  #expiry: Promise<unknown> | undefined;
   #poll: { cancel(): void } | undefined;
-  #seenDataVersion = -1;
+  /** Of the last look by {@linkcode #pollOnce}; undefined: look again. */
+  #dataVersion: number | undefined;
   #busySinceMs: number | undefined;
   #closed = false;
 
   private constructor(
     options: SqliteMetadataStoreOptions,
     session: SqliteSession,
+    patience: Patience,
   ) {
     this.#options = options;
     this.#session = session;
+    this.#patience = patience;
+    this.#queue = new WriteQueue<Write>({
+      clock: options.clock,
+      timers: options.timers,
+      patience,
+      timeoutMs: BUSY_TIMEOUT_MS,
+      commit: (writes) => this.#commit(writes),
+      committed: () => this.#deliver(),
+      toError,
+    });
   }
 
   /**
@@ -135,34 +125,30 @@ export class SqliteMetadataStore implements MetadataStore {
   static async open(
     options: SqliteMetadataStoreOptions,
   ): Promise<SqliteMetadataStore> {
-    const { path, clock, timers } = options;
-    const deadlineMs = clock.monotonicMs() + BUSY_TIMEOUT_MS;
-    for (let attempt = 0;; attempt++) {
-      try {
-        const session = SqliteSession.open(path, "durable");
-        return new SqliteMetadataStore(options, session);
-      } catch (error) {
-        if (!isBusy(error)) throw error;
-        if (clock.monotonicMs() >= deadlineMs) throw unavailable(error);
-      }
-      await new Promise<void>((resolve) => {
-        timers.after(busyDelayMs(clock, attempt), resolve);
-      });
+    const patience = new Patience(options.clock, options.timers);
+    try {
+      const session = await patience.retry(
+        BUSY_TIMEOUT_MS,
+        () => SqliteSession.open(options.path),
+      );
+      return new SqliteMetadataStore(options, session, patience);
+    } catch (error) {
+      throw toError(error);
     }
   }
 
   async get(key: string): Promise<KeyValue | undefined> {
     checkKey(key);
-    return await this.#read((session) => getEntry(session, key));
+    return await this.#read(() => getEntry(this.#session, key));
   }
 
   async list(
     prefix: string,
   ): Promise<{ revision: number; entries: KeyValue[] }> {
     checkPrefix(prefix);
-    return await this.#read((session) => ({
-      revision: new StateRow(session).revision,
-      entries: listEntries(session, prefix),
+    return await this.#read(() => ({
+      revision: new StateRow(this.#session).revision,
+      entries: listEntries(this.#session, prefix),
     }));
   }
 
@@ -170,7 +156,7 @@ export class SqliteMetadataStore implements MetadataStore {
     checkTransaction(transaction);
     return await this.#write(
       "durable",
-      (session, state) => applyTransaction(session, state, transaction),
+      (state) => applyTransaction(this.#session, state, transaction),
     );
   }
 
@@ -179,18 +165,16 @@ export class SqliteMetadataStore implements MetadataStore {
     checkRevision(fromRevision);
     if (this.#closed) throw closedError();
     const watch = this.#watches.add(prefix, fromRevision, handlers);
-    this.#seenDataVersion = -1;
+    this.#dataVersion = undefined;
     this.#options.timers.soon(() => this.#pollOnce());
     this.#armPoll();
     return watch;
   }
 
   async catchUp(): Promise<number> {
-    return await this.#read((session) => {
-      const { revision } = new StateRow(session);
-      return revision;
-    }).then((revision) => {
-      this.#deliver();
+    return await this.#retry(() => {
+      const { revision } = new StateRow(this.#session);
+      this.#deliverOrThrow();
       return revision;
     });
   }
@@ -202,8 +186,8 @@ export class SqliteMetadataStore implements MetadataStore {
     const sightings = this.#leases;
     const leaseId = await this.#write(
       "eventual",
-      (session, state, now) =>
-        grantLease(session, state, { ttlMs, now, sightings }),
+      (state, now) =>
+        grantLease(this.#session, state, { ttlMs, now, sightings }),
     );
     return { leaseId, ttlMs };
   }
@@ -212,8 +196,7 @@ export class SqliteMetadataStore implements MetadataStore {
     const sightings = this.#leases;
     return await this.#write(
       "eventual",
-      (session, _state, now) =>
-        renewLease(session, leaseId, { now, sightings }),
+      (_state, now) => renewLease(this.#session, leaseId, { now, sightings }),
     );
   }
 
@@ -222,20 +205,20 @@ export class SqliteMetadataStore implements MetadataStore {
     if (id === undefined) return;
     await this.#write(
       "durable",
-      (session, state) => endLease(session, state, id),
+      (state) => endLease(this.#session, state, id),
     );
   }
 
   async compact(revision: number): Promise<void> {
     checkRevision(revision);
-    await this.#write("durable", (session, state) => {
+    await this.#write("durable", (state) => {
       if (revision > state.revision) {
         throw new RangeError(
           `Revision ${revision} is in the future: the newest is ` +
             `${state.revision}.`,
         );
       }
-      compactBefore(session, state, revision);
+      compactBefore(this.#session, state, revision);
     });
   }
 
@@ -244,128 +227,63 @@ export class SqliteMetadataStore implements MetadataStore {
     this.#closed = true;
     this.#poll?.cancel();
     this.#watches.clear();
-    for (const wake of this.#sleeps) wake();
-    for (const job of this.#queue.splice(0)) job.reject(closedError());
-    this.#eventualSession?.close();
+    this.#queue.close(closedError());
+    this.#patience.wakeAll();
     this.#session.close();
     return Promise.resolve();
   }
 
   /** Runs `body` at one moment at which no lease is known to have ended. */
-  async #read<T>(body: (session: SqliteSession) => T): Promise<T> {
-    const deadlineMs = this.#options.clock.monotonicMs() + BUSY_TIMEOUT_MS;
-    for (let attempt = 0;; attempt++) {
-      if (this.#closed) throw closedError();
-      try {
-        const answer = this.#session.read(() =>
-          this.#lookAtLeases() ? undefined : { result: body(this.#session) }
-        );
-        if (answer !== undefined) return answer.result;
-        await this.#endDueLeases();
-      } catch (error) {
-        const late = this.#options.clock.monotonicMs() >= deadlineMs;
-        if (!isBusy(error) || late) throw unavailable(error);
-        await this.#sleep(busyDelayMs(this.#options.clock, attempt));
-      }
-    }
-  }
-
-  #write<T>(
-    durability: Durability,
-    body: (session: SqliteSession, state: StateRow, now: Now) => T,
-  ): Promise<T> {
-    if (this.#closed) return Promise.reject(closedError());
-    if (this.#queue.length >= MAX_QUEUE) {
-      return Promise.reject(
-        new MetadataUnavailableError(
-          `More than ${MAX_QUEUE} metadata transactions are waiting.`,
-        ),
+  async #read<T>(body: () => T): Promise<T> {
+    for (;;) {
+      const answer = await this.#retry(() =>
+        this.#session.read(() =>
+          this.#lookAtLeases() ? undefined : { result: body() }
+        )
       );
+      if (answer !== undefined) return answer.result;
+      await this.#endDueLeases();
     }
-    const deadlineMs = this.#options.clock.monotonicMs() + BUSY_TIMEOUT_MS;
-    return new Promise<T>((resolve, reject) => {
-      this.#queue.push({
-        durability,
-        deadlineMs,
-        body,
-        resolve: (result) => resolve(result as T),
-        reject,
-      });
-      this.#startWriting();
-    });
   }
 
-  #startWriting(): void {
-    if (this.#writing) return;
-    this.#writing = true;
-    this.#options.timers.soon(() => this.#writeBatch(0));
-  }
-
-  /** Commits what waits, then lets the event loop turn before the next. */
-  #writeBatch(attempt: number): void {
-    if (this.#closed) return;
-    const batch = this.#queue.slice(0, MAX_BATCH);
-    let outcomes: Outcome[];
+  async #retry<T>(body: () => T): Promise<T> {
     try {
-      outcomes = this.#commit(batch);
+      return await this.#patience.retry(BUSY_TIMEOUT_MS, () => {
+        if (this.#closed) throw closedError();
+        return body();
+      });
     } catch (error) {
-      if (isBusy(error)) {
-        this.#rejectOverdue(error);
-        this.#sleep(busyDelayMs(this.#options.clock, attempt))
-          .then(() => this.#writeBatch(attempt + 1));
-        return;
-      }
-      outcomes = batch.map(() => ({ refusal: asFailure(error) }));
+      throw toError(error);
     }
-    this.#queue.splice(0, batch.length);
-    this.#deliver();
-    batch.forEach((job, index) => {
-      const outcome = outcomes[index];
-      if ("refusal" in outcome) job.reject(outcome.refusal);
-      else job.resolve(outcome.result);
-    });
-    this.#writing = false;
-    if (this.#queue.length > 0) this.#startWriting();
   }
 
-  #commit(batch: Job[]): Outcome[] {
-    if (batch.length === 0) return [];
-    const session = batch.every((job) => job.durability === "eventual")
-      ? this.#openEventualSession()
-      : this.#session;
-    return session.write(() => {
+  async #write<T>(
+    durability: Durability,
+    body: (state: StateRow, now: Now) => T,
+  ): Promise<T> {
+    if (this.#closed) throw closedError();
+    return await this.#queue.add({ durability, body }) as T;
+  }
+
+  #commit(writes: Write[]): Outcome[] {
+    const durability = writes.every((write) => write.durability === "eventual")
+      ? "eventual"
+      : "durable";
+    return this.#session.write(durability, () => {
       // Read with the lock held: a pause before it makes `now` later, and a
       // pause after it keeps others from ending a lease that is renewed here.
       const now = this.#now();
-      const state = new StateRow(session);
-      this.#leases.look(session, now);
-      for (const id of this.#leases.due(now)) endLease(session, state, id);
-      const outcomes = batch.map((job) => attemptJob(job, session, state, now));
-      compactAutomatically(
-        session,
-        state,
-        this.#options.retention ?? DEFAULT_RETENTION,
-      );
+      const state = new StateRow(this.#session);
+      this.#leases.look(this.#session, now);
+      for (const id of this.#leases.due(now)) {
+        endLease(this.#session, state, id);
+      }
+      const outcomes = writes.map((write) => attempt(write, state, now));
+      const retention = this.#options.retention ?? DEFAULT_RETENTION;
+      compactAutomatically(this.#session, state, retention);
       state.save();
       return outcomes;
     });
-  }
-
-  #openEventualSession(): SqliteSession {
-    this.#eventualSession ??= SqliteSession.open(
-      this.#options.path,
-      "eventual",
-    );
-    return this.#eventualSession;
-  }
-
-  #rejectOverdue(cause: unknown): void {
-    const nowMs = this.#options.clock.monotonicMs();
-    const overdue = this.#queue.filter((job) => job.deadlineMs <= nowMs);
-    for (const job of overdue) {
-      this.#queue.splice(this.#queue.indexOf(job), 1);
-      job.reject(unavailable(cause));
-    }
   }
 
   #armPoll(): void {
@@ -383,10 +301,10 @@ export class SqliteMetadataStore implements MetadataStore {
     if (this.#closed) return;
     try {
       const dataVersion = this.#session.dataVersion();
-      if (dataVersion !== this.#seenDataVersion) {
+      if (dataVersion !== this.#dataVersion) {
         this.#session.read(() => this.#lookAtLeases());
+        this.#dataVersion = dataVersion;
         this.#deliverOrThrow();
-        this.#seenDataVersion = dataVersion;
       }
       this.#busySinceMs = undefined;
       this.#watches.setHealth(undefined);
@@ -394,7 +312,7 @@ export class SqliteMetadataStore implements MetadataStore {
       this.#reportFault(error);
     }
     if (this.#closed || this.#leases.due(this.#now()).length === 0) return;
-    // When it fails the next poll does it again.
+    // When it fails, the next poll does it again.
     this.#endDueLeases().catch(() => {});
   }
 
@@ -406,21 +324,20 @@ export class SqliteMetadataStore implements MetadataStore {
 
   /** Every write does so first: one that does nothing else will do. */
   async #endDueLeases(): Promise<void> {
-    if (this.#expiring) return await this.#sleep(1);
-    this.#expiring = true;
+    this.#expiry ??= this.#write("eventual", () => undefined);
     try {
-      await this.#write("eventual", () => undefined);
+      await this.#expiry;
     } finally {
-      this.#expiring = false;
+      this.#expiry = undefined;
     }
   }
 
   /** A transaction that committed has succeeded, even if watches must wait. */
   #deliver(): void {
+    if (this.#closed) return;
     try {
       this.#deliverOrThrow();
     } catch (error) {
-      this.#seenDataVersion = -1;
       this.#reportFault(error);
     }
   }
@@ -442,41 +359,24 @@ export class SqliteMetadataStore implements MetadataStore {
   /** A lock is no fault unless it stays: SQLite takes short ones to recover. */
   #reportFault(error: unknown): void {
     if (!isSqliteError(error)) throw error;
+    this.#dataVersion = undefined;
     if (isBusy(error)) {
       const nowMs = this.#options.clock.monotonicMs();
       this.#busySinceMs ??= nowMs;
       if (nowMs - this.#busySinceMs < BUSY_TIMEOUT_MS) return;
     }
-    this.#watches.setHealth(unavailable(error));
+    this.#watches.setHealth(toError(error));
   }
 
   #now(): Now {
     const { clock } = this.#options;
     return { wallMs: clock.nowMs(), monotonicMs: clock.monotonicMs() };
   }
-
-  /** Ends early when the store is closed. */
-  #sleep(delayMs: number): Promise<void> {
-    return new Promise((resolve) => {
-      const wake = () => {
-        timer.cancel();
-        this.#sleeps.delete(wake);
-        resolve();
-      };
-      const timer = this.#options.timers.after(delayMs, wake);
-      this.#sleeps.add(wake);
-    });
-  }
 }
 
-function attemptJob(
-  job: Job,
-  session: SqliteSession,
-  state: StateRow,
-  now: Now,
-): Outcome {
+function attempt(write: Write, state: StateRow, now: Now): Outcome {
   try {
-    return { result: job.body(session, state, now) };
+    return { result: write.body(state, now) };
   } catch (error) {
     if (error instanceof LeaseEndedError || error instanceof RangeError) {
       return { refusal: error };
@@ -485,21 +385,12 @@ function attemptJob(
   }
 }
 
-/** Grows with the attempts, and differs between processes in lockstep. */
-function busyDelayMs(clock: MetadataClock, attempt: number): number {
-  const jitter = (clock.monotonicMs() * 1_000) % 1;
-  return 1 + jitter * Math.min(BUSY_DELAY_MAX_MS, 2 ** attempt);
-}
-
-function asFailure(error: unknown): Error {
-  return isSqliteError(error) ? unavailable(error) : error as Error;
-}
-
-function unavailable(cause: unknown): Error {
-  if (!isSqliteError(cause)) return cause as Error;
+/** What SQLite throws is the disk's or another process's doing. */
+function toError(thrown: unknown): Error {
+  if (!isSqliteError(thrown)) return thrown as Error;
   return new MetadataUnavailableError(
-    `The metadata store failed: ${cause.message}`,
-    { cause },
+    `The metadata store failed: ${thrown.message}`,
+    { cause: thrown },
   );
 }
 

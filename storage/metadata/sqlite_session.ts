@@ -77,6 +77,7 @@ export type SqlRow = Record<string, SqlValue>;
 export class SqliteSession {
   readonly #database: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
+  #durability: Durability | undefined;
 
   private constructor(database: DatabaseSync) {
     this.#database = database;
@@ -87,7 +88,7 @@ export class SqliteSession {
    * when it never can be opened, and what {@linkcode isBusy} recognises when
    * another process is just doing the same: then the caller tries again.
    */
-  static open(path: string, durability: Durability): SqliteSession {
+  static open(path: string): SqliteSession {
     let database: DatabaseSync;
     try {
       database = new DatabaseSync(path);
@@ -96,8 +97,8 @@ export class SqliteSession {
     }
     const session = new SqliteSession(database);
     try {
+      session.#configure();
       session.#prepareFile(path);
-      session.#configure(durability);
       return session;
     } catch (cause) {
       session.close();
@@ -124,7 +125,8 @@ export class SqliteSession {
   }
 
   /** Runs `body` as the only writer; when it throws nothing has happened. */
-  write<T>(body: () => T): T {
+  write<T>(durability: Durability, body: () => T): T {
+    this.#setDurability(durability);
     return this.#bracket("BEGIN IMMEDIATE", body);
   }
 
@@ -172,7 +174,7 @@ export class SqliteSession {
     if (this.#isOurs(path)) return;
     // Not inside a transaction; whoever comes second finds it done.
     this.#database.exec("PRAGMA journal_mode = WAL");
-    this.write(() => {
+    this.write("durable", () => {
       if (!this.#isOurs(path)) this.#database.exec(TABLES);
     });
   }
@@ -199,18 +201,24 @@ export class SqliteSession {
     return true;
   }
 
-  /** Waiting is the caller's, who does not block the event loop: timeout 0. */
-  #configure(durability: Durability): void {
-    // NORMAL, unlike OFF, still syncs around checkpoints, so that a power loss
-    // cannot damage the file: it only skips the sync of each commit.
-    const synchronous = durability === "durable" ? "FULL" : "NORMAL";
+  #configure(): void {
+    // Waiting is the caller's, who does not block the event loop: timeout 0.
     this.#database.exec(`
       PRAGMA busy_timeout = 0;
-      PRAGMA synchronous = ${synchronous};
       PRAGMA wal_autocheckpoint = 1000;
       PRAGMA journal_size_limit = ${4 * 1024 * 1024};
       PRAGMA cache_size = -1024;
     `);
+  }
+
+  #setDurability(durability: Durability): void {
+    if (this.#durability === durability) return;
+    // NORMAL, unlike OFF, still syncs around checkpoints, so that a power loss
+    // cannot damage the file: it only skips the sync of each commit.
+    const synchronous = durability === "durable" ? "FULL" : "NORMAL";
+    this.#durability = undefined;
+    this.#database.exec(`PRAGMA synchronous = ${synchronous}`);
+    this.#durability = durability;
   }
 }
 

@@ -52,10 +52,12 @@ export class StateRow {
   lastLeaseId: number;
   historyBytes: number;
   readonly #session: SqliteSession;
+  readonly #saved: SqlRow;
 
   constructor(session: SqliteSession) {
     const row = session.get("SELECT * FROM state")!;
     this.#session = session;
+    this.#saved = row;
     this.revision = row.revision as number;
     this.compactRevision = row.compact_revision as number;
     this.lastLeaseId = row.last_lease_id as number;
@@ -63,6 +65,10 @@ export class StateRow {
   }
 
   save(): void {
+    const unchanged = this.#saved.revision === this.revision &&
+      this.#saved.compact_revision === this.compactRevision &&
+      this.#saved.last_lease_id === this.lastLeaseId;
+    if (unchanged) return;
     this.#session.run(
       `UPDATE state SET revision = ?, compact_revision = ?,
         last_lease_id = ?, history_bytes = ?`,

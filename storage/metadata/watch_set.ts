@@ -27,11 +27,12 @@ interface Watcher {
   prefix: string;
   handlers: WatchHandlers;
   nextRevision: number;
+  /** What the watch was told last. */
+  healthy: boolean;
 }
 
 export class WatchSet {
   readonly #watchers = new Set<Watcher>();
-  #fault: Error | undefined;
   #delivering = false;
   #again = false;
 
@@ -41,7 +42,12 @@ export class WatchSet {
 
   /** Delivers nothing by itself. */
   add(prefix: string, fromRevision: number, handlers: WatchHandlers): Watch {
-    const watcher = { prefix, handlers, nextRevision: fromRevision };
+    const watcher = {
+      prefix,
+      handlers,
+      nextRevision: fromRevision,
+      healthy: true,
+    };
     this.#watchers.add(watcher);
     return { close: () => void this.#watchers.delete(watcher) };
   }
@@ -70,9 +76,10 @@ export class WatchSet {
 
   /** Tells the watches that the store cannot be reached, or can again. */
   setHealth(fault: Error | undefined): void {
-    if ((fault === undefined) === (this.#fault === undefined)) return;
-    this.#fault = fault;
+    const healthy = fault === undefined;
     for (const watcher of [...this.#watchers]) {
+      if (watcher.healthy === healthy) continue;
+      watcher.healthy = healthy;
       this.#call(watcher, () => watcher.handlers.onHealth?.(fault));
     }
   }
