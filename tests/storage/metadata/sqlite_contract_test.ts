@@ -1,0 +1,4 @@
+import { testContract } from "./contract.ts";
+import { sqliteForm } from "./sqlite_form.ts";
+
+testContract(sqliteForm);
