@@ -7,7 +7,7 @@ import type { TestCluster, TestForm } from "./contract.ts";
 export class SqliteTestCluster implements TestCluster {
   readonly time = new ManualTime();
   readonly folder = Deno.makeTempDirSync({ prefix: "metadata_" });
-  readonly path = `${this.folder}/metadata.db`;
+  path = `${this.folder}/metadata.db`;
   readonly leaseTtlMs = 1_000;
   readonly leaseSlackMs = 50;
   readonly #stores: SqliteMetadataStore[] = [];
