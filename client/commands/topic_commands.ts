@@ -1,0 +1,265 @@
+/** `streamnest topic ...`: create, list, describe, alter, delete. */
+import {
+  type Command,
+  defineCommand,
+  defineGroup,
+  type OptionTable,
+} from "../../cli/declaration.ts";
+import { integerOption } from "../../cli/options.ts";
+import { EXIT_DONE } from "../../cli/run.ts";
+import type {
+  TopicConfigInput,
+  TopicDescription,
+} from "../../contract/http.ts";
+import { CONTRACT_LIMITS } from "../../contract/limits.ts";
+import type { Terminal } from "../terminal.ts";
+import {
+  jsonOption,
+  metaOption,
+  type NamedValue,
+  namedValuesOption,
+  topicFault,
+} from "./common_options.ts";
+import { quietly, Session } from "./session.ts";
+import { table } from "./table.ts";
+
+const topicPositional = [{ name: "topic", help: "The topic's name" }];
+
+const configOption = namedValuesOption(
+  "A setting under Kafka's name, such as retention.ms=60000; " +
+    "an empty value means the default",
+);
+
+const partitionsOption = integerOption({
+  help: "How many partitions",
+  minimum: 1,
+  maximum: CONTRACT_LIMITS.partitionsPerTopic,
+});
+
+export function topicCommands(terminal: Terminal): Command {
+  const open = (name: string, meta: readonly string[]) =>
+    new Session(`topic ${name}`, terminal, meta);
+  return defineGroup({
+    name: "topic",
+    summary: "Create, list, describe, alter and delete topics",
+    commands: [
+      createCommand(open),
+      listCommand(open),
+      describeCommand(open),
+      alterCommand(open),
+      deleteCommand(open),
+    ],
+    examples: [{
+      command: "streamnest topic create demo --partitions=7",
+      explanation: "A topic with seven partitions",
+    }],
+  });
+}
+
+type OpenSession = (name: string, meta: readonly string[]) => Session;
+
+/** The fault of the topic that is the first positional. */
+function checkTopic(
+  { positionals }: { positionals: readonly string[] },
+): string[] {
+  const fault = topicFault(positionals[0]);
+  return fault === undefined ? [] : [`"${positionals[0]}": ${fault}`];
+}
+
+function createCommand(open: OpenSession): Command {
+  return defineCommand({
+    name: "create",
+    summary: "Create a topic; one that exists in the same shape is fine",
+    positionals: topicPositional,
+    options: {
+      meta: metaOption,
+      partitions: partitionsOption,
+      replicationFactor: integerOption({
+        help: "On how many brokers each partition is kept",
+        minimum: 1,
+        maximum: 32_767,
+      }),
+      config: configOption,
+      json: jsonOption,
+    },
+    check: checkTopic,
+    run: ({ options, positionals: [topic] }) =>
+      quietly(async () => {
+        const session = open("create", options.meta);
+        const { partitions, replicationFactor } = options;
+        const config = configInput(options.config);
+        const answer = await session.cluster.ask(
+          (address) =>
+            session.cluster.api.createTopic(address, {
+              topic,
+              partitions,
+              replicationFactor,
+              config,
+            }),
+          { changes: true },
+        );
+        return await session.with(answer, async (created) => {
+          const text = created.status === "created"
+            ? `Created topic ${topic}.\n`
+            : `Topic ${topic} exists already in this shape.\n`;
+          await session.printer.out(options.json ? json(created) : text);
+          return EXIT_DONE;
+        });
+      }),
+  });
+}
+
+function listCommand(open: OpenSession): Command {
+  return defineCommand({
+    name: "list",
+    summary: "List the topics",
+    options: { meta: metaOption, json: jsonOption },
+    run: ({ options }) =>
+      quietly(async () => {
+        const session = open("list", options.meta);
+        const { api } = session.cluster;
+        const answer = await session.cluster.ask((address) =>
+          api.listTopics(address)
+        );
+        return await session.with(answer, async (list) => {
+          const text = list.topics.length === 0
+            ? "There are no topics. Create one with: " +
+              "streamnest topic create demo --partitions=3\n"
+            : table(
+              ["TOPIC", "PARTITIONS", "REPLICATION"],
+              list.topics.map((row) => [
+                row.topic,
+                row.partitions,
+                row.replicationFactor,
+              ]),
+            );
+          await session.printer.out(options.json ? json(list) : text);
+          return EXIT_DONE;
+        });
+      }),
+  });
+}
+
+function describeCommand(open: OpenSession): Command {
+  return defineCommand({
+    name: "describe",
+    summary: "Show a topic's partitions, offsets and settings",
+    positionals: topicPositional,
+    options: { meta: metaOption, json: jsonOption },
+    check: checkTopic,
+    run: ({ options, positionals: [topic] }) =>
+      quietly(async () => {
+        const session = open("describe", options.meta);
+        const { api } = session.cluster;
+        const answer = await session.cluster.ask((address) =>
+          api.describeTopic(address, topic)
+        );
+        return await session.with(answer, async (description) => {
+          const text = options.json
+            ? json(description)
+            : descriptionText(description);
+          await session.printer.out(text);
+          return EXIT_DONE;
+        });
+      }),
+  });
+}
+
+function descriptionText(topic: TopicDescription): string {
+  const count = topic.partitions.length;
+  const partitions = table(
+    ["PARTITION", "LEADER", "REPLICAS", "IN SYNC", "FIRST", "NEXT", "BYTES"],
+    topic.partitions.map((row) => [
+      row.partition,
+      row.broker ?? "none",
+      row.replicas.join(","),
+      row.isr.join(","),
+      row.logStartOffset,
+      row.highWatermark,
+      row.sizeBytes,
+    ]),
+  );
+  const settings = table(
+    ["SETTING", "VALUE", "SET BY"],
+    topic.config.map(({ name, value, isDefault }) => [
+      name,
+      value,
+      isDefault ? "default" : "topic",
+    ]),
+  );
+  return `Topic ${topic.topic}: ${count} partition${count === 1 ? "" : "s"}, ` +
+    `replication factor ${topic.replicationFactor}\n\n` +
+    `${partitions}\n${settings}`;
+}
+
+function alterCommand(open: OpenSession): Command {
+  return defineCommand({
+    name: "alter",
+    summary: "Change a topic's settings or add partitions",
+    positionals: topicPositional,
+    options: {
+      meta: metaOption,
+      partitions: partitionsOption,
+      config: configOption,
+    },
+    check(invocation) {
+      const { given } = invocation;
+      const changes = given.has("partitions") || given.has("config");
+      return [
+        ...checkTopic(invocation),
+        ...changes ? [] : ["nothing to change: give --config or --partitions"],
+      ];
+    },
+    run: ({ options, positionals: [topic] }) =>
+      quietly(async () => {
+        const session = open("alter", options.meta);
+        const answer = await session.cluster.ask(
+          (address) =>
+            session.cluster.api.alterTopic(address, topic, {
+              partitions: options.partitions,
+              config: configInput(options.config),
+            }),
+          { changes: true },
+        );
+        return await session.with(answer, async () => {
+          await session.printer.out(`Changed topic ${topic}.\n`);
+          return EXIT_DONE;
+        });
+      }),
+  });
+}
+
+function deleteCommand(open: OpenSession): Command {
+  return defineCommand({
+    name: "delete",
+    summary: "Delete a topic and all its messages",
+    positionals: topicPositional,
+    options: { meta: metaOption } satisfies OptionTable,
+    check: checkTopic,
+    run: ({ options, positionals: [topic] }) =>
+      quietly(async () => {
+        const session = open("delete", options.meta);
+        const answer = await session.cluster.ask(
+          (address) => session.cluster.api.deleteTopic(address, topic),
+          { changes: true },
+        );
+        return await session.with(answer, async () => {
+          await session.printer.out(`Deleted topic ${topic}.\n`);
+          return EXIT_DONE;
+        });
+      }),
+  });
+}
+
+function configInput(
+  pairs: readonly NamedValue[],
+): TopicConfigInput | undefined {
+  if (pairs.length === 0) return undefined;
+  return Object.fromEntries(
+    pairs.map(({ name, value }) => [name, value === "" ? null : value]),
+  );
+}
+
+export function json(value: unknown): string {
+  return `${JSON.stringify(value, null, 2)}\n`;
+}
