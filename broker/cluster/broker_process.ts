@@ -4,7 +4,11 @@
  * and when to start one is the supervisor's business.
  */
 import { TextLineStream } from "./text_line_stream.ts";
-import { brokerArguments, type BrokerConfig } from "../config.ts";
+import {
+  brokerArguments,
+  type BrokerConfig,
+  ConfigurationError,
+} from "../config.ts";
 import { permissionFlags } from "./permissions.ts";
 import type { BrokerProcess, OutputStream, ProcessEnd } from "./supervisor.ts";
 
@@ -13,18 +17,10 @@ export function spawnBroker(
   cluster: readonly BrokerConfig[],
   onLine: (stream: OutputStream, line: string) => void,
 ): BrokerProcess {
-  const child = new Deno.Command(Deno.execPath(), {
-    args: [
-      ...Deno.build.standalone ? [] : runtimeFlags(config, cluster),
-      ...brokerArguments(config),
-    ],
-    // Its end tells a broker that its supervisor is gone, even by kill -9.
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "piped",
-    // Peers are reached directly, whatever proxy the machine has.
-    env: { NO_PROXY: "*", no_proxy: "*" },
-  }).spawn();
+  const child = spawn([
+    ...Deno.build.standalone ? [] : runtimeFlags(config, cluster),
+    ...brokerArguments(config),
+  ]);
   const outputs = [
     relay(child.stdout, (line) => onLine("out", line)),
     relay(child.stderr, (line) => onLine("error", line)),
@@ -36,6 +32,27 @@ export function spawnBroker(
   };
 }
 
+function spawn(args: string[]): Deno.ChildProcess {
+  const command = new Deno.Command(Deno.execPath(), {
+    args,
+    // Its end tells a broker that its supervisor is gone, even by kill -9.
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+    // Peers are reached directly, whatever proxy the machine has.
+    env: { NO_PROXY: "*", no_proxy: "*" },
+  });
+  try {
+    return command.spawn();
+  } catch (cause) {
+    if (!(cause instanceof Deno.errors.NotCapable)) throw cause;
+    throw new ConfigurationError([
+      "Deno was not allowed to start brokers: give it " +
+      `--allow-run="${Deno.execPath()}"`,
+    ], cause);
+  }
+}
+
 /** A compiled binary has its flags baked in; Deno is told them here. */
 function runtimeFlags(
   config: BrokerConfig,
@@ -45,6 +62,7 @@ function runtimeFlags(
     "run",
     // The supervisor's start has fetched what the brokers import.
     "--cached-only",
+    "--no-remote",
     ...permissionFlags(config, cluster),
     Deno.mainModule,
   ];

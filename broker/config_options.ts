@@ -1,0 +1,202 @@
+/**
+ * What a broker can be told: flags, environment variables, defaults and help,
+ * declared once, each with the check of its own text. Relations between them
+ * are `config.ts`'s.
+ */
+import { OptionFault } from "../cli/declaration.ts";
+import {
+  choiceOption,
+  integerOption,
+  listOption,
+  parsedOption,
+  switchOption,
+  textOption,
+} from "../cli/options.ts";
+import { CONTRACT_LIMITS } from "../contract/limits.ts";
+import { type Address, formatAddress, parseAddress } from "./address.ts";
+
+/** Bounds of the numbers that name brokers and ports. */
+export const CONFIG_LIMITS = {
+  /** Fits Kafka's int32 and keeps ports and folder names sane. */
+  brokerId: 999_999,
+  /** Brokers that one supervisor starts. */
+  count: 100,
+  port: 65_535,
+} as const;
+
+/** The quickstart's ports: broker 1 listens here, the next one above. */
+export const FIRST_HTTP_PORT = 8080;
+export const FIRST_KAFKA_PORT = 9092;
+const DEFAULT_COUNT = 3;
+
+export const ALL_INTERFACES: readonly string[] = ["0.0.0.0", "::"];
+
+export const BROKER_OPTIONS = {
+  count: integerOption({
+    help: "Start this many brokers as a cluster on this machine",
+    environmentVariable: "STREAMNEST_COUNT",
+    minimum: 1,
+    maximum: CONFIG_LIMITS.count,
+    default: DEFAULT_COUNT,
+  }),
+  id: integerOption({
+    help: "Start one broker, with this id, in this process",
+    environmentVariable: "STREAMNEST_ID",
+    minimum: 1,
+    maximum: CONFIG_LIMITS.brokerId,
+  }),
+  port: integerOption({
+    help: "HTTP port; of a cluster's first broker, the others take the next " +
+      `ones (default ${FIRST_HTTP_PORT} for broker 1, the next for broker 2)`,
+    environmentVariable: "STREAMNEST_PORT",
+    minimum: 1,
+    maximum: CONFIG_LIMITS.port,
+  }),
+  kafkaPort: parsedOption<number | null>({
+    help: "Port for Kafka clients, counted like --port; none closes it " +
+      `(default ${FIRST_KAFKA_PORT} for broker 1)`,
+    valueName: "n|none",
+    environmentVariable: "STREAMNEST_KAFKA_PORT",
+    parse: parseKafkaPort,
+  }),
+  host: textOption({
+    help: "Address to listen on: localhost stays on this machine, 0.0.0.0 " +
+      "opens all interfaces",
+    environmentVariable: "STREAMNEST_HOST",
+    valueName: "host",
+    default: "localhost",
+    fault: hostFault,
+  }),
+  advertise: textOption({
+    help: "Host name that clients and other brokers use (default: --host, " +
+      "or localhost when that is all interfaces)",
+    environmentVariable: "STREAMNEST_ADVERTISE",
+    valueName: "host",
+    fault: advertisedHostFault,
+  }),
+  peers: parsedOption<readonly Address[]>({
+    help: "HTTP addresses of the other brokers",
+    environmentVariable: "STREAMNEST_PEERS",
+    valueName: "host:port,...",
+    default: "",
+    parse: parsePeers,
+  }),
+  rack: textOption({
+    help: "Where this broker stands, so that replicas are spread over racks",
+    environmentVariable: "STREAMNEST_RACK",
+    valueName: "name",
+    fault: rackFault,
+  }),
+  dataDir: textOption({
+    help: "Folder for everything stored; the same folder is the same cluster",
+    environmentVariable: "STREAMNEST_DATA_DIR",
+    valueName: "path",
+    default: "data",
+    fault: pathFault,
+  }),
+  metadata: parsedOption<string | undefined>({
+    help: "Where the brokers keep what they share " +
+      "(default: metadata/metadata.db in the data folder)",
+    environmentVariable: "STREAMNEST_METADATA",
+    valueName: "sqlite:path",
+    parse: parseMetadata,
+  }),
+  defaultPartitions: integerOption({
+    help: "Partitions of a new topic whose creator does not say",
+    environmentVariable: "STREAMNEST_DEFAULT_PARTITIONS",
+    minimum: 1,
+    maximum: CONTRACT_LIMITS.partitionsPerTopic,
+    default: 1,
+  }),
+  topicConfig: listOption<readonly [string, string]>({
+    help: "Setting of topics that have none of their own, by Kafka's name, " +
+      "such as retention.ms=86400000",
+    valueName: "name=value",
+    parse: parseTopicSetting,
+  }),
+  logFormat: choiceOption({
+    help: "How diagnostic lines look",
+    environmentVariable: "STREAMNEST_LOG_FORMAT",
+    choices: ["text", "json"],
+    default: "text",
+  }),
+  logLevel: choiceOption({
+    help: "The least important diagnostic lines to write",
+    environmentVariable: "STREAMNEST_LOG_LEVEL",
+    choices: ["debug", "info", "warn", "error"],
+    default: "info",
+  }),
+  supervised: switchOption({
+    help: "Stop when standard input ends",
+    hidden: true,
+  }),
+};
+
+function parseKafkaPort(text: string): number | null | OptionFault {
+  if (text === "none") return null;
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : 0;
+  return port >= 1 && port <= CONFIG_LIMITS.port ? port : new OptionFault(
+    `"${text}" is neither a port from 1 to ${CONFIG_LIMITS.port} nor none`,
+  );
+}
+
+function parsePeers(text: string): readonly Address[] | OptionFault {
+  if (text === "") return [];
+  const peers: Address[] = [];
+  const seen = new Set<string>();
+  for (const part of text.split(",")) {
+    const address = parseAddress(part);
+    if (address === undefined) {
+      return new OptionFault(
+        `"${part}" is not an address such as localhost:8081`,
+      );
+    }
+    const name = formatAddress(address);
+    if (seen.has(name)) return new OptionFault(`${name} is named twice`);
+    seen.add(name);
+    peers.push(address);
+  }
+  return peers;
+}
+
+function hostFault(host: string): string | undefined {
+  const address = host.includes(":") ? `[${host}]:1` : `${host}:1`;
+  return parseAddress(address) === undefined
+    ? `"${host}" is not a host name or an address`
+    : undefined;
+}
+
+function advertisedHostFault(host: string): string | undefined {
+  return ALL_INTERFACES.includes(host)
+    ? `"${host}" means all interfaces: nobody can connect to it`
+    : hostFault(host);
+}
+
+function rackFault(rack: string): string | undefined {
+  return /^[\x21-\x7e]{1,249}$/.test(rack)
+    ? undefined
+    : `"${rack}" is not 1 to 249 printable characters without spaces`;
+}
+
+function pathFault(path: string): string | undefined {
+  if (path === "") return "is empty";
+  return path.includes("\0") ? "has a NUL character" : undefined;
+}
+
+function parseMetadata(text: string): string | OptionFault {
+  const path = /^sqlite:(.+)$/s.exec(text)?.[1];
+  if (path === undefined) {
+    return new OptionFault(`"${text}" is not of the form sqlite:<path>`);
+  }
+  const fault = pathFault(path);
+  return fault === undefined ? path : new OptionFault(fault);
+}
+
+function parseTopicSetting(
+  text: string,
+): readonly [string, string] | OptionFault {
+  const match = /^([a-z][a-z0-9.]*)=(.*)$/s.exec(text);
+  return match === null
+    ? new OptionFault(`"${text}" is not of the form name=value`)
+    : [match[1], match[2]];
+}
