@@ -94,7 +94,7 @@ export class Questions {
       if (number < partitions.length) return number;
       await this.#say(
         `"${printable(answer)}" is not a partition of ${topic}: answer ` +
-          `${partitionRange(partitions.length)}, or nothing for ${emptyMeans}.`,
+          `${partitionRange(partitions.length)}, or nothing (${emptyMeans}).`,
       );
     }
   }
