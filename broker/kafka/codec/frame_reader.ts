@@ -1,0 +1,124 @@
+/**
+ * Splits the bytes of a connection into frames. It owns the buffer that is read
+ * into and the limit on a frame; it does no reading itself.
+ *
+ *     const count = await connection.read(frames.space());
+ *     frames.commit(count);
+ *     for (let frame; (frame = frames.take());) handle(frame);
+ *
+ * A frame is a view that stays valid: the buffer under it is never written
+ * again. A claimed size is not believed: the buffer at most quadruples, and only
+ * once it is full.
+ */
+import { invariant } from "../../../storage/assert.ts";
+import { ProtocolError } from "./error.ts";
+import { CODEC_LIMITS } from "./limits.ts";
+
+const SIZE_BYTES = 4;
+const API_KEY_BYTES = 2;
+const BUFFER_BYTES = 16 * 1024;
+/** Less room than this is not worth a read. */
+const LEAST_SPACE_BYTES = 1024;
+const GROWTH = 4;
+
+/** The largest frame that a request of this API may have, in bytes. */
+export function frameLimit(apiKey: number): number {
+  return apiKey === 0
+    ? CODEC_LIMITS.produceFrameBytes
+    : CODEC_LIMITS.requestFrameBytes;
+}
+
+export class FrameReader {
+  readonly #limitBytes: (apiKey: number) => number;
+  #buffer = new Uint8Array(0);
+  /** What is buffered and in no taken frame: [start, end). */
+  #start = 0;
+  #end = 0;
+
+  /**
+   * `limitBytes` gives the limit on a frame by its API key, its first two
+   * bytes; a client, whose frames begin otherwise, gives a constant.
+   */
+  constructor(limitBytes: (apiKey: number) => number = frameLimit) {
+    this.#limitBytes = limitBytes;
+  }
+
+  /** Bytes of a frame that is not complete yet. */
+  get bufferedBytes(): number {
+    return this.#end - this.#start;
+  }
+
+  /** Where the next bytes go: never empty. Take all frames first. */
+  space(): Uint8Array {
+    const buffered = this.#end - this.#start;
+    const frameBytes = this.#frameBytes();
+    const missing = frameBytes === undefined ? 0 : frameBytes - buffered;
+    const room = this.#buffer.byteLength - this.#end;
+    const suffices = missing > 0 && missing <= room;
+    if (!suffices && room < LEAST_SPACE_BYTES) this.#replaceBuffer(frameBytes);
+    return this.#buffer.subarray(this.#end);
+  }
+
+  #replaceBuffer(frameBytes: number | undefined): void {
+    const buffered = this.#end - this.#start;
+    const capacity = Math.max(
+      BUFFER_BYTES,
+      Math.min(frameBytes ?? 0, GROWTH * buffered),
+    );
+    const buffer = new Uint8Array(capacity);
+    buffer.set(this.#buffer.subarray(this.#start, this.#end));
+    this.#buffer = buffer;
+    this.#start = 0;
+    this.#end = buffered;
+  }
+
+  /** `count` bytes were written to what `space()` returned. */
+  commit(count: number): void {
+    invariant(
+      count >= 0 && this.#end + count <= this.#buffer.byteLength,
+      `${count} bytes do not fit in the space that was given`,
+    );
+    this.#end += count;
+  }
+
+  /**
+   * The next whole frame, without its size; null when more bytes are needed.
+   * Throws {@linkcode ProtocolError} on a size that is negative or too large:
+   * the connection is beyond repair.
+   */
+  take(): Uint8Array | null {
+    const frameBytes = this.#frameBytes();
+    if (frameBytes === undefined || this.#end - this.#start < frameBytes) {
+      return null;
+    }
+    const from = this.#start + SIZE_BYTES;
+    this.#start += frameBytes;
+    return this.#buffer.subarray(from, this.#start);
+  }
+
+  /** The size of the pending frame with its size field, once known. */
+  #frameBytes(): number | undefined {
+    const buffered = this.#end - this.#start;
+    if (buffered < SIZE_BYTES) return undefined;
+    const view = new DataView(
+      this.#buffer.buffer,
+      this.#buffer.byteOffset + this.#start,
+      buffered,
+    );
+    const size = view.getInt32(0);
+    if (size < 0 || size > CODEC_LIMITS.produceFrameBytes) {
+      throw frameTooLarge(size, CODEC_LIMITS.produceFrameBytes);
+    }
+    if (buffered >= SIZE_BYTES + API_KEY_BYTES) {
+      const limit = this.#limitBytes(view.getInt16(SIZE_BYTES));
+      if (size > limit) throw frameTooLarge(size, limit);
+    }
+    return SIZE_BYTES + size;
+  }
+}
+
+function frameTooLarge(size: number, limit: number): ProtocolError {
+  return new ProtocolError(
+    `a frame of ${size} bytes is not within 0 to ${limit}`,
+  );
+}

@@ -1,0 +1,114 @@
+import fc from "fast-check";
+import { assert, assertEquals, assertThrows } from "../../../support/assert.ts";
+import { ProtocolError } from "../../../../broker/kafka/codec/error.ts";
+import {
+  frameLimit,
+  FrameReader,
+} from "../../../../broker/kafka/codec/frame_reader.ts";
+import { CODEC_LIMITS } from "../../../../broker/kafka/codec/limits.ts";
+
+function framed(payload: Uint8Array): Uint8Array {
+  const frame = new Uint8Array(4 + payload.length);
+  new DataView(frame.buffer).setInt32(0, payload.length);
+  frame.set(payload, 4);
+  return frame;
+}
+
+/** Feeds `bytes` in pieces of at most `pieceBytes`, collecting frames. */
+function feed(
+  reader: FrameReader,
+  bytes: Uint8Array,
+  pieceBytes = Infinity,
+): Uint8Array[] {
+  const frames: Uint8Array[] = [];
+  let position = 0;
+  while (position < bytes.length) {
+    const space = reader.space();
+    assert(space.length > 0);
+    const count = Math.min(space.length, pieceBytes, bytes.length - position);
+    space.set(bytes.subarray(position, position + count));
+    reader.commit(count);
+    position += count;
+    for (let frame = reader.take(); frame !== null; frame = reader.take()) {
+      frames.push(frame);
+    }
+  }
+  return frames;
+}
+
+function size(bytes: number, apiKey: number): Uint8Array {
+  const start = new Uint8Array(6);
+  new DataView(start.buffer).setInt32(0, bytes);
+  new DataView(start.buffer).setInt16(4, apiKey);
+  return start;
+}
+
+Deno.test("FrameReader gives back the frames however they are cut", () => {
+  const payload = fc.oneof(
+    fc.uint8Array({ maxLength: 40 }),
+    fc.integer({ min: 0, max: 100_000 }).map((length) =>
+      new Uint8Array(length).fill(length % 251)
+    ),
+  ).map((bytes) => {
+    // Key 0, so that no frame is over the limit.
+    if (bytes.length > 0) bytes[0] = 0;
+    if (bytes.length > 1) bytes[1] = 0;
+    return bytes;
+  });
+  fc.assert(
+    fc.property(
+      fc.array(payload, { maxLength: 6 }),
+      fc.oneof(fc.integer({ min: 1, max: 9 }), fc.constant(70_000)),
+      (payloads, pieceBytes) => {
+        const stream = new Uint8Array(
+          payloads.reduce((sum, { length }) => sum + 4 + length, 0),
+        );
+        let position = 0;
+        for (const bytes of payloads) {
+          stream.set(framed(bytes), position);
+          position += 4 + bytes.length;
+        }
+        const reader = new FrameReader();
+        const frames = feed(reader, stream, pieceBytes);
+        // Compared at the end: earlier frames must not have been overwritten.
+        assertEquals(frames.length, payloads.length);
+        frames.forEach((frame, index) =>
+          assert(frame.every((byte, at) => byte === payloads[index][at]))
+        );
+        assertEquals(
+          frames.map(({ length }) => length),
+          payloads.map(({ length }) => length),
+        );
+        assertEquals(reader.bufferedBytes, 0);
+      },
+    ),
+    { numRuns: 60 },
+  );
+});
+
+Deno.test("FrameReader refuses a negative size", () => {
+  assertThrows(() => feed(new FrameReader(), size(-1, 0)), ProtocolError, "-1");
+});
+
+Deno.test("FrameReader takes a frame at the limit and none above it", () => {
+  for (const apiKey of [0, 3]) {
+    const limit = frameLimit(apiKey);
+    const reader = new FrameReader();
+    assertEquals(feed(reader, size(limit, apiKey)), []);
+    assertEquals(reader.bufferedBytes, 6);
+    assertThrows(
+      () => feed(new FrameReader(), size(limit + 1, apiKey)),
+      ProtocolError,
+      String(limit),
+    );
+  }
+  assert(CODEC_LIMITS.requestFrameBytes < CODEC_LIMITS.produceFrameBytes);
+});
+
+Deno.test("FrameReader does not allocate what was only claimed", () => {
+  const reader = new FrameReader();
+  feed(reader, size(CODEC_LIMITS.produceFrameBytes, 0));
+  assert(reader.space().buffer.byteLength <= 16 * 1024);
+  feed(reader, new Uint8Array(20_000));
+  assert(reader.space().buffer.byteLength <= 4 * 20_006);
+});
