@@ -46,6 +46,17 @@ export async function prepareFolders(
 }
 
 function makeFolder(path: string): string {
+  const realPath = makeRealFolder(path);
+  if (realPath.includes(",")) {
+    throw new ConfigurationError([
+      `the folder "${realPath}" has a comma in its path, which Deno's ` +
+      "permissions cannot name: choose another one with --data-dir",
+    ]);
+  }
+  return realPath;
+}
+
+function makeRealFolder(path: string): string {
   try {
     Deno.mkdirSync(path, { recursive: true });
     return Deno.realPathSync(path);

@@ -110,6 +110,20 @@ Deno.test("A folder that cannot be made is one clear line and exit code 2", asyn
   }
 });
 
+Deno.test("A folder that permissions cannot name is refused", async () => {
+  using folder = temporaryFolder();
+  const process = new RunningProcess({
+    args: ["broker", `--data-dir=${folder.path}/a,b`],
+  });
+  const { code } = await process.status;
+  assertEquals(code, 2, process.transcript());
+  assertEquals(process.error, [
+    `streamnest broker: the folder "${folder.path}/a,b" has a comma in its ` +
+    "path, which Deno's permissions cannot name: choose another one with " +
+    "--data-dir",
+  ]);
+});
+
 Deno.test("A second cluster on the same folder is refused", async () => {
   await using cluster = await TestCluster.start({ count: 1 });
   const ports = reservePorts();
