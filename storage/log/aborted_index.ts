@@ -51,10 +51,8 @@ export class AbortedIndex {
     }
   }
 
-  /** Forgets the transactions whose marker is at or after `end`. */
-  truncateTo(end: Offset): void {
-    this.file.truncate(
-      this.file.partitionPoint((entry) => readInt64(entry, 18) < end),
-    );
+  /** Transactions whose marker is before `end`. */
+  countBelow(end: Offset): number {
+    return this.file.partitionPoint((entry) => readInt64(entry, 18) < end);
   }
 }

@@ -28,6 +28,8 @@ export interface ScanOptions {
   to: number;
   /** Reads whole batches and checks their CRC; otherwise only headers. */
   verify: boolean;
+  /** Bytes read at once, for a caller who needs but a few batches. */
+  chunkBytes?: number;
 }
 
 export class BatchScanner {
@@ -80,6 +82,14 @@ export class BatchScanner {
     return { header, position };
   }
 
+  /** The batch that `next` will return. */
+  peek(): ScannedBatch | undefined {
+    const position = this.#position;
+    const batch = this.next();
+    this.#position = position;
+    return batch;
+  }
+
   /** All batches up to the end or the first bad one. */
   *[Symbol.iterator](): Generator<ScannedBatch> {
     let batch: ScannedBatch | undefined;
@@ -100,7 +110,10 @@ export class BatchScanner {
     let start = position - this.#chunkPosition;
     if (start < 0 || start + sizeBytes > this.#chunk.length) {
       const room = this.#options.to - position;
-      const wanted = Math.max(sizeBytes, Math.min(CHUNK_BYTES, room));
+      const wanted = Math.max(
+        sizeBytes,
+        Math.min(this.#options.chunkBytes ?? CHUNK_BYTES, room),
+      );
       const buffer = new Uint8Array(wanted);
       const count = this.#options.file().readAt(buffer, position);
       this.#chunk = buffer.subarray(0, count);

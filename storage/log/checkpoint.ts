@@ -98,6 +98,11 @@ export class CheckpointFile {
     this.#directory = directory;
   }
 
+  /** False while no crash could find a checkpoint. */
+  get exists(): boolean {
+    return this.#exists;
+  }
+
   get path(): string {
     return `${this.#directory}/${CHECKPOINT_FILE}`;
   }

@@ -3,7 +3,6 @@
  * and the text form; when it is written is the log's decision: it may lag behind
  * the log, because recovery finds newer epochs in the batches themselves.
  */
-import { invariant } from "../assert.ts";
 import { type LeaderEpoch, NO_LEADER_EPOCH, type Offset } from "./types.ts";
 
 export interface EpochStart {
@@ -17,7 +16,7 @@ export class EpochCache {
   /** Ascending in both. */
   #entries: EpochStart[] = [];
   /** True while the file does not say what this does. */
-  isDirty = false;
+  isDirty = true;
 
   get latest(): LeaderEpoch {
     return this.#entries.at(-1)?.epoch ?? NO_LEADER_EPOCH;
@@ -91,6 +90,7 @@ export class EpochCache {
   decode(bytes: Uint8Array): boolean {
     this.#entries = [];
     const lines = new TextDecoder().decode(bytes).split("\n");
+    if (lines.at(-1) !== "") return false;
     const [version, count, ...rest] = lines;
     if (Number(version) !== FORM_VERSION || Number(count) !== rest.length - 1) {
       return false;
@@ -109,7 +109,7 @@ export class EpochCache {
       entries.push({ epoch, startOffset });
     }
     this.#entries = entries;
-    invariant(lines.at(-1) === "", "The last line ends");
+    this.isDirty = false;
     return true;
   }
 }

@@ -37,18 +37,24 @@ export class OffsetIndex {
     const count = this.file.partitionPoint((entry) =>
       readInt32(entry, 0) <= relative
     );
-    if (count === 0) return undefined;
-    const entry = this.file.entry(count - 1);
+    return count === 0 ? undefined : this.#read(count - 1);
+  }
+
+  last(): OffsetEntry | undefined {
+    const { length } = this.file;
+    return length === 0 ? undefined : this.#read(length - 1);
+  }
+
+  #read(index: number): OffsetEntry {
+    const entry = this.file.entry(index);
     return {
       offset: offset(this.#baseOffset + readInt32(entry, 0)),
       position: position(readInt32(entry, 4)),
     };
   }
 
-  /** Forgets entries for positions at or after `end`. */
-  truncateTo(end: number): void {
-    this.file.truncate(
-      this.file.partitionPoint((entry) => readInt32(entry, 4) < end),
-    );
+  /** Entries for positions before `end`. */
+  countBelow(end: number): number {
+    return this.file.partitionPoint((entry) => readInt32(entry, 4) < end);
   }
 }

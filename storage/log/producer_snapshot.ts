@@ -69,10 +69,14 @@ export function encodeProducers(state: ProducerState): Uint8Array {
   return bytes;
 }
 
-/** False, and nothing changed, when `bytes` is not a whole snapshot. */
+/**
+ * Loads the snapshot taken at `snapshotOffset`. False, and nothing changed, when `bytes` is
+ * not a whole snapshot.
+ */
 export function decodeProducers(
   bytes: Uint8Array,
   state: ProducerState,
+  snapshotOffset: Offset,
 ): boolean {
   if (bytes.length < HEAD_BYTES + 4) return false;
   if (readUint32(bytes, 0) !== crc32c(bytes.subarray(4))) return false;
@@ -113,6 +117,6 @@ export function decodeProducers(
     });
     at += ENDED_BYTES;
   }
-  state.restore(entries, ended);
+  state.restore(entries, ended, snapshotOffset);
   return true;
 }

@@ -73,6 +73,8 @@ export class ProducerState {
   #ended: EndedTransaction[] = [];
   #undo: { producerId: number; entry: ProducerEntry | undefined }[] = [];
   #endedBefore = 0;
+  /** Exclusive end of the last batch recorded. */
+  #writtenTo = 0;
 
   get isEmpty(): boolean {
     return this.#entries.size === 0 && this.#ended.length === 0;
@@ -139,8 +141,9 @@ export class ProducerState {
     nowMs: number,
   ): EndedTransaction | undefined {
     const { producerId } = header;
-    if (producerId < 0) return undefined;
+    if (producerId < 0 || marker?.type === "other") return undefined;
     const old = this.#entries.get(producerId);
+    this.#writtenTo = header.lastOffset + 1;
     this.#undo.push({ producerId, entry: old });
     if (marker !== undefined) return this.#end(header, marker, old, nowMs);
     const batch: ProducerBatch = {
@@ -222,14 +225,9 @@ export class ProducerState {
     return first as Offset | undefined;
   }
 
-  /** Whether anything here comes from a batch at or after `end`. */
+  /** Whether anything here may come from a batch at or after `end`. */
   dependsOn(end: Offset): boolean {
-    for (const { batches, transactionFirstOffset } of this.#entries.values()) {
-      if (transactionFirstOffset >= end) return true;
-      const last = batches.at(-1);
-      if (last === undefined || last.lastOffset >= end) return true;
-    }
-    return this.#ended.some(({ lastOffset }) => lastOffset >= end);
+    return !this.isEmpty && this.#writtenTo > end;
   }
 
   /** Last offsets of the newest data batch of each producer. */
@@ -252,18 +250,20 @@ export class ProducerState {
     }
   }
 
-  /** Takes over what a snapshot held. */
+  /** Takes over what a snapshot held of the batches below `writtenTo`. */
   restore(
     entries: Map<number, ProducerEntry>,
     ended: EndedTransaction[],
+    writtenTo: Offset,
   ): void {
     this.#entries = entries;
     this.#ended = ended;
+    this.#writtenTo = writtenTo;
     this.commit();
   }
 
   clear(): void {
-    this.restore(new Map(), []);
+    this.restore(new Map(), [], 0 as Offset);
   }
 
   #end(

@@ -47,6 +47,12 @@ export class TimeIndex {
     return count === 0 ? undefined : this.#read(count - 1);
   }
 
+  /** Entries for batches before `end`. */
+  countBelow(end: Offset): number {
+    const relative = end - this.#baseOffset;
+    return this.file.partitionPoint((entry) => readInt32(entry, 8) < relative);
+  }
+
   #read(index: number): TimeEntry {
     const entry = this.file.entry(index);
     return {

@@ -14,7 +14,7 @@ import type {
   WatchEvent,
 } from "../../../storage/metadata/metadata_store.ts";
 import { checkTransaction } from "../../../storage/metadata/validation.ts";
-import { Recorder, revisionOf, type TestForm } from "./contract.ts";
+import { Recorder, register, revisionOf, type TestForm } from "./contract.ts";
 
 class Model {
   readonly entries = new Map<string, KeyValue>();
@@ -122,11 +122,10 @@ function shifted(transaction: Transaction, base: number): Transaction {
 
 /** Registers the property test for a form. */
 export function testAgainstModel(form: TestForm, runs: number): void {
-  const skip = form.skip === undefined ? "" : ` (skipped: ${form.skip})`;
-  Deno.test({
-    name: `${form.name} does as the model under random transactions${skip}`,
-    ignore: form.skip !== undefined,
-    fn: () =>
+  register(
+    form,
+    "does as the model under random transactions",
+    () =>
       fc.assert(
         fc.asyncProperty(
           fc.array(fc.record({ transaction, by: fc.nat(1) }), {
@@ -138,7 +137,7 @@ export function testAgainstModel(form: TestForm, runs: number): void {
         ),
         { numRuns: runs },
       ),
-  });
+  );
 }
 
 async function runAgainstModel(

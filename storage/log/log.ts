@@ -1,0 +1,401 @@
+/**
+ * The local copy of a partition: a sequence of record batches in segments. This
+ * is the only door to a log; each thing behind it has its own file. It knows
+ * nothing of leaders, high watermarks or clients: who asks says what is allowed.
+ *
+ * Calls are synchronous but for `flush`, and never interleave.
+ */
+import { invariant } from "../assert.ts";
+import type { FileSystem } from "../file_system.ts";
+import { DiskFullError, type StorageError } from "../error.ts";
+import type { BatchHeader } from "./batch_header.ts";
+import { type AppendOutcome, LogAppender } from "./log_appender.ts";
+import type { LogConfig } from "./log_config.ts";
+import { LogCore } from "./log_core.ts";
+import { LogFlusher } from "./log_flusher.ts";
+import {
+  LogReader,
+  type ReadOptions,
+  type ReadResult,
+  type TimedOffset,
+} from "./log_reader.ts";
+import { truncateAll, truncateLog } from "./log_truncation.ts";
+import type { OpenFiles } from "./open_files.ts";
+import type { ProducerVerdict } from "./producer_state.ts";
+import { recoverLog } from "./recovery.ts";
+import { deletableSegments, mustRollByTime } from "./retention.ts";
+import { type LeaderEpoch, type Offset, offset } from "./types.ts";
+
+export { DEFAULT_LOG_CONFIG, type LogConfig } from "./log_config.ts";
+export type { AppendInfo, AppendOutcome } from "./log_appender.ts";
+export type { ReadOptions, ReadResult, TimedOffset } from "./log_reader.ts";
+export { OpenFiles } from "./open_files.ts";
+
+export interface LogOptions {
+  fileSystem: FileSystem;
+  /** The pool of handles, shared by all logs of the same file system. */
+  openFiles: OpenFiles;
+  /** Made by the first append; only this log's files, and `partition.json`. */
+  directory: string;
+  config: LogConfig;
+  /** Wall clock, milliseconds. */
+  nowMs: number;
+}
+
+export class Log {
+  readonly #core: LogCore;
+  readonly #flusher: LogFlusher;
+  readonly #appender: LogAppender;
+  readonly #reader: LogReader;
+
+  private constructor(core: LogCore) {
+    this.#core = core;
+    this.#flusher = new LogFlusher(core);
+    this.#appender = new LogAppender(core, this.#flusher);
+    this.#reader = new LogReader(core);
+  }
+
+  /**
+   * Opens a log and recovers it if need be; without a directory it is empty.
+   *
+   * @throws CorruptLogError when bytes are wrong that had been made durable: the
+   * partition must stay offline until somebody looks.
+   */
+  static open(options: LogOptions): Log {
+    invariant(
+      options.openFiles.fileSystem === options.fileSystem,
+      "The pool of open files is of another file system",
+    );
+    const core = new LogCore({ files: options.openFiles, ...options });
+    recoverLog(core, options.nowMs);
+    const log = new Log(core);
+    if (core.needsCheckpoint) log.#checkpointIfRoom();
+    core.assertOrder();
+    return log;
+  }
+
+  get directory(): string {
+    return this.#core.directory;
+  }
+
+  get config(): LogConfig {
+    return this.#core.config;
+  }
+
+  /** First readable offset. */
+  get logStartOffset(): Offset {
+    return this.#core.logStartOffset;
+  }
+
+  /** The offset of the next record. */
+  get logEndOffset(): Offset {
+    return this.#core.logEndOffset;
+  }
+
+  /** Exclusive: all below is on the disk. */
+  get flushedOffset(): Offset {
+    return this.#core.flushedOffset;
+  }
+
+  get sizeBytes(): number {
+    return this.#core.sizeBytes;
+  }
+
+  get segmentCount(): number {
+    return this.#core.segments.length;
+  }
+
+  /** `NO_LEADER_EPOCH` when none is known. */
+  get latestEpoch(): LeaderEpoch {
+    return this.#core.epochs.latest;
+  }
+
+  /**
+   * The disk failed: appends and flushes throw from now on; reads go on. It
+   * stays so until the log is opened again.
+   */
+  get isOffline(): boolean {
+    return this.#core.failure !== undefined;
+  }
+
+  /** Why the log is offline. */
+  get failure(): StorageError | undefined {
+    return this.#core.failure;
+  }
+
+  /** Takes effect at once. */
+  reconfigure(config: LogConfig): void {
+    this.#core.config = config;
+  }
+
+  /**
+   * The leader's append. Checks each batch against its producer's state, those
+   * before it in the same call included; writes those that pass with one write;
+   * sets their base offsets and epoch in place.
+   *
+   * @returns per batch, in order, what became of it.
+   * @throws DiskFullError and leaves the log as it was; StorageError when the log
+   * is or goes offline; InvalidBatchError for a header that no batch can have.
+   */
+  append(
+    batches: readonly Uint8Array[],
+    options: { leaderEpoch: LeaderEpoch; nowMs: number },
+  ): AppendOutcome[] {
+    return this.#appender.append(batches, options);
+  }
+
+  /**
+   * The follower's append: whole batches as the leader has them, starting at the
+   * log's end or, over a gap left by compaction, later.
+   *
+   * @throws InvalidBatchError when they are not; nothing is written then.
+   */
+  appendReplicated(bytes: Uint8Array, nowMs: number): void {
+    this.#appender.appendReplicated(bytes, nowMs);
+  }
+
+  /**
+   * Whole stored batches from the one that contains `from`, or the next over a
+   * gap, of one segment.
+   *
+   * @throws CorruptLogError and takes the log offline when stored bytes are
+   * wrong.
+   */
+  read(from: Offset, options: ReadOptions): ReadResult {
+    return this.#reader.read(from, options);
+  }
+
+  /**
+   * Makes everything appended so far durable (fdatasync, group-committed) and
+   * resolves the new flushed offset. A failure takes the log offline.
+   */
+  flush(): Promise<Offset> {
+    return this.#flusher.flush();
+  }
+
+  /** The same, blocking. */
+  flushSync(): Offset {
+    if (this.#core.flushedOffset < this.#core.logEndOffset) {
+      this.#flusher.flushDataNow();
+    }
+    return this.#core.flushedOffset;
+  }
+
+  /**
+   * The first record with a timestamp at or after `timestampMs`, from the log
+   * start on and below `upperBound`; undefined when there is none.
+   */
+  findByTimestamp(
+    timestampMs: number,
+    upperBound: Offset,
+  ): TimedOffset | undefined {
+    return this.#reader.findByTimestamp(timestampMs, upperBound);
+  }
+
+  /** The first record with the largest timestamp below `upperBound`. */
+  maxTimestamp(upperBound: Offset): TimedOffset | undefined {
+    return this.#reader.maxTimestamp(upperBound);
+  }
+
+  /**
+   * Raises the log start to `to`, at most the log's end, and deletes the whole
+   * segments below. Durable when it returns; never lowers.
+   */
+  advanceLogStart(to: Offset): void {
+    const core = this.#core;
+    core.assertWritable();
+    if (to <= core.logStartOffset) return;
+    invariant(to <= core.logEndOffset, "The log start is beyond the log's end");
+    const before = core.logStartOffset;
+    core.logStartOffset = to;
+    this.#guard(() => {
+      try {
+        core.ensureDirectory();
+        this.#flusher.checkpointNow();
+      } catch (error) {
+        core.logStartOffset = before;
+        throw error;
+      }
+      core.epochs.truncateFromStart(to);
+      this.#removeHead((_, nextOffset) => nextOffset <= to);
+    });
+  }
+
+  /** Removes everything at or after `end`. Durable when it returns. */
+  truncateTo(end: Offset): void {
+    const core = this.#core;
+    core.assertWritable();
+    if (end >= core.logEndOffset) return;
+    this.#guard(() => {
+      if (end <= core.logStartOffset) {
+        truncateAll(core, core.logStartOffset);
+        return;
+      }
+      this.#flusher.flushDataNow();
+      truncateLog(core, end);
+    });
+  }
+
+  /** Removes everything; the next record gets `start`. */
+  truncateFullyAndStartAt(start: Offset): void {
+    this.#core.assertWritable();
+    this.#guard(() => truncateAll(this.#core, start));
+  }
+
+  /**
+   * Closes the active segment when it is old, and deletes old closed segments by
+   * time and size, all below `deletableBelow`. Forgets idle producers.
+   *
+   * @returns how many segments went.
+   */
+  enforceRetention(nowMs: number, deletableBelow: Offset): number {
+    const core = this.#core;
+    core.assertWritable();
+    if (mustRollByTime(core, nowMs)) this.#appender.roll(nowMs);
+    core.producers.expire(nowMs, core.config.producerIdExpirationMs);
+    const count = deletableSegments(core, nowMs, deletableBelow);
+    if (count === 0) return 0;
+    const before = core.segments.length;
+    const start = core.segments[count].baseOffset;
+    try {
+      this.advanceLogStart(start);
+    } catch (error) {
+      if (!(error instanceof DiskFullError)) throw error;
+      this.#makeRoom(start);
+    }
+    return before - core.segments.length;
+  }
+
+  /**
+   * Deletes without a checkpoint that says so, for which there is no room:
+   * recovery takes the first segment that it finds for the start.
+   */
+  #makeRoom(start: Offset): void {
+    const core = this.#core;
+    this.#guard(() => {
+      this.#removeHead((base, nextOffset) =>
+        nextOffset <= start && base < core.checkpointBase
+      );
+      const first = core.segments[0].baseOffset;
+      if (first > core.logStartOffset) core.logStartOffset = first;
+    });
+  }
+
+  /** Closes the active segment when it holds anything. */
+  roll(nowMs: number): void {
+    this.#appender.roll(nowMs);
+  }
+
+  /**
+   * The largest known epoch at or below `epoch` and its end (exclusive), as
+   * OffsetForLeaderEpoch answers it; undefined when `epoch` is not known.
+   */
+  epochEndOffset(
+    epoch: LeaderEpoch,
+  ): { epoch: LeaderEpoch; endOffset: Offset } | undefined {
+    return this.#core.epochs.endOffset(epoch, this.#core.logEndOffset);
+  }
+
+  /** A new leader's epoch begins at the log's end. */
+  startEpoch(epoch: LeaderEpoch): void {
+    this.#core.epochs.assign(epoch, this.#core.logEndOffset);
+  }
+
+  /** What `append` would say of a batch with this header now. */
+  checkProducer(header: BatchHeader): ProducerVerdict {
+    return this.#core.producers.check(header);
+  }
+
+  /** Producers remembered now. */
+  get producerCount(): number {
+    return this.#core.producers.size;
+  }
+
+  /** Exclusive: what readers of committed data may see. */
+  lastStableOffset(highWatermark: Offset): Offset {
+    const { producers, logStartOffset } = this.#core;
+    producers.forgetEndedBelow(highWatermark);
+    const stable = producers.lastStableOffset(highWatermark);
+    return offset(Math.min(Math.max(stable, logStartOffset), highWatermark));
+  }
+
+  /** Aborted transactions that touch [from, upperBound), by first offset. */
+  abortedTransactions(
+    from: Offset,
+    upperBound: Offset,
+  ): { producerId: number; firstOffset: Offset }[] {
+    return this.#reader.abortedTransactions(from, upperBound);
+  }
+
+  /** Makes everything durable and releases the files. Idempotent. */
+  close(): void {
+    const core = this.#core;
+    if (core.isClosed) return;
+    try {
+      if (core.failure === undefined && this.#isCheckpointWorthwhile()) {
+        this.#checkpointIfRoom();
+      }
+    } finally {
+      this.#release();
+    }
+  }
+
+  /** Closes and removes the directory. */
+  delete(): void {
+    this.#release();
+    this.#core.files.fileSystem.remove(this.#core.directory);
+  }
+
+  /** Without room the older checkpoint stays, and recovery reads more. */
+  #checkpointIfRoom(): void {
+    try {
+      this.#flusher.checkpointNow();
+    } catch (error) {
+      if (!(error instanceof DiskFullError)) throw error;
+    }
+  }
+
+  #isCheckpointWorthwhile(): boolean {
+    const core = this.#core;
+    if (core.segments.length === 0) return false;
+    return core.recoveryPoint < core.logEndOffset || core.epochs.isDirty ||
+      core.flushedOffset < core.logEndOffset || core.hasRolled;
+  }
+
+  #release(): void {
+    this.#core.isClosed = true;
+    this.#core.generation++;
+    this.#core.files.closeUnder(`${this.#core.directory}/`);
+  }
+
+  #removeHead(isGone: (base: Offset, nextOffset: Offset) => boolean): void {
+    const core = this.#core;
+    let count = 0;
+    while (
+      count < core.segments.length - 1 &&
+      isGone(
+        core.segments[count].baseOffset,
+        core.segments[count + 1].baseOffset,
+      )
+    ) count++;
+    if (count === 0) return;
+    for (const segment of core.segments.splice(0, count)) {
+      core.sizeBytes -= segment.sizeBytes;
+      segment.remove();
+    }
+    core.directoryNeedsSync = true;
+    core.syncDirectory();
+  }
+
+  /** A change to the files that fails half way leaves nobody to trust them. */
+  #guard(change: () => void): void {
+    try {
+      change();
+    } catch (cause) {
+      // A full disk shows before anything is changed.
+      if (cause instanceof DiskFullError) throw cause;
+      throw this.#core.goOffline(cause);
+    }
+    this.#core.assertOrder();
+  }
+}

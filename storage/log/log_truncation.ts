@@ -1,0 +1,125 @@
+/**
+ * Removes the end of a log, or all of it, so that a crash at any moment leaves
+ * either the old log or the new one: the checkpoint is lowered first, then files
+ * go from the last one backwards.
+ */
+import { DiskFullError } from "../error.ts";
+import { invariant } from "../assert.ts";
+import type { LogCore } from "./log_core.ts";
+import { replayProducers } from "./recovery.ts";
+import { type Offset, offset } from "./types.ts";
+
+/**
+ * Removes everything at or after `end`, which lies inside the log, above its
+ * start. A batch that straddles `end` goes as a whole. All batches are on the
+ * disk already.
+ */
+export function truncateLog(core: LogCore, end: Offset): void {
+  core.generation++;
+  const index = core.segmentIndex(end);
+  invariant(index >= 0, "A log above its start has a segment there");
+  const segment = core.segments[index];
+  const scanner = segment.scanFrom(end);
+  let endPosition = scanner.position;
+  let newEnd: number = end;
+  for (const { header, position } of scanner) {
+    endPosition = position;
+    if (header.lastOffset >= end) {
+      newEnd = Math.min(header.baseOffset, end);
+      break;
+    }
+    endPosition = scanner.position;
+  }
+  const newEndOffset = offset(newEnd);
+  lowerCheckpoint(core, index, newEndOffset, endPosition);
+  core.epochs.truncateFromEnd(newEndOffset);
+  core.dropSnapshots((at) => at > newEnd);
+  while (core.segments.length > index + 1) {
+    const last = core.segments.pop()!;
+    core.sizeBytes -= last.sizeBytes;
+    last.remove();
+    core.directoryNeedsSync = true;
+    core.syncDirectory();
+  }
+  core.sizeBytes -= segment.sizeBytes - endPosition;
+  segment.truncateTo(newEndOffset, endPosition);
+  segment.syncNow();
+  segment.syncIndexesNow();
+  core.logEndOffset = newEndOffset;
+  core.flushedOffset = newEndOffset;
+  core.recoveryPoint = newEndOffset;
+  core.compactedUpTo = offset(Math.min(core.compactedUpTo, newEnd));
+  core.bytesSinceCheckpoint = 0;
+}
+
+function lowerCheckpoint(
+  core: LogCore,
+  index: number,
+  end: Offset,
+  endPosition: number,
+): void {
+  const segment = core.segments[index];
+  const mustReplay = core.producers.dependsOn(end);
+  try {
+    if (mustReplay) replayProducers(core, end, core.nowMs);
+    const producers = core.captureProducers();
+    if (producers !== undefined) core.writeSnapshot(end, producers);
+    for (const each of core.segments) each.syncIndexesNow();
+    core.syncDirectory();
+    core.checkpoints.save({
+      recoveryPoint: end,
+      logStartOffset: core.logStartOffset,
+      segmentBaseOffset: segment.baseOffset,
+      segmentBytes: endPosition,
+      offsetEntries: segment.index.countBelow(endPosition),
+      timeEntries: segment.timeIndex.countBelow(end),
+      abortedEntries: segment.aborted.countBelow(end),
+      hasProducerSnapshot: producers !== undefined,
+      compactedUpTo: offset(Math.min(core.compactedUpTo, end)),
+    });
+  } catch (error) {
+    // Nothing has been cut: without room the log goes on as it was.
+    if (mustReplay && error instanceof DiskFullError) {
+      replayProducers(core, core.logEndOffset, core.nowMs);
+    }
+    throw error;
+  }
+}
+
+/** Removes everything; the log goes on, empty, at `start`. */
+export function truncateAll(core: LogCore, start: Offset): void {
+  core.generation++;
+  core.ensureDirectory();
+  core.checkpoints.save({
+    recoveryPoint: start,
+    logStartOffset: start,
+    segmentBaseOffset: -1,
+    segmentBytes: 0,
+    offsetEntries: 0,
+    timeEntries: 0,
+    abortedEntries: 0,
+    hasProducerSnapshot: false,
+    compactedUpTo: start,
+  });
+  // A segment of this name tells recovery that all older ones are gone.
+  const namesake = core.segments.find(({ baseOffset }) => baseOffset === start);
+  if (namesake !== undefined) {
+    namesake.remove();
+    core.files.fileSystem.syncDirectory(core.directory);
+  }
+  for (const segment of core.segments) segment.remove();
+  core.segments = [];
+  core.producers.clear();
+  core.epochs.clear();
+  core.dropSnapshots(() => true);
+  core.files.fileSystem.syncDirectory(core.directory);
+  core.directoryNeedsSync = false;
+  core.logStartOffset = start;
+  core.logEndOffset = start;
+  core.flushedOffset = start;
+  core.recoveryPoint = start;
+  core.compactedUpTo = start;
+  core.sizeBytes = 0;
+  core.bytesSinceCheckpoint = 0;
+  core.hasRolled = false;
+}

@@ -1,0 +1,91 @@
+/** A real etcd of one member for tests, on free ports and a temporary folder. */
+
+/** Why there is none here; undefined when there is. */
+export function whyNoEtcd(): string | undefined {
+  try {
+    new Deno.Command("etcd", { args: ["--version"], stdout: "null" })
+      .outputSync();
+    return undefined;
+  } catch {
+    return "etcd is not installed (Debian package etcd-server)";
+  }
+}
+
+export class EtcdServer {
+  readonly folder = Deno.makeTempDirSync({ prefix: "etcd_" });
+  readonly #clientPort = freePort();
+  readonly #peerPort = freePort();
+  readonly #options: string[];
+  #process: Deno.ChildProcess | undefined;
+
+  constructor(options: string[] = [], readonly scheme = "http") {
+    this.#options = options;
+  }
+
+  get endpoint(): string {
+    return `${this.scheme}://127.0.0.1:${this.#clientPort}`;
+  }
+
+  /** Resolves when it serves. May be called again after a stop. */
+  async start(): Promise<void> {
+    const peer = `http://127.0.0.1:${this.#peerPort}`;
+    this.#process = new Deno.Command("etcd", {
+      args: [
+        ...["--data-dir", `${this.folder}/data`],
+        ...["--listen-client-urls", this.endpoint],
+        ...["--advertise-client-urls", this.endpoint],
+        ...["--listen-peer-urls", peer],
+        ...["--initial-advertise-peer-urls", peer],
+        ...["--initial-cluster", `default=${peer}`],
+        ...this.#options,
+      ],
+      stdout: "null",
+      stderr: "piped",
+    }).spawn();
+    // Which is the last thing that it says before it serves clients.
+    await this.#waitFor(this.#process.stderr, /serving .*client requests/);
+  }
+
+  async stop(signal: Deno.Signal = "SIGKILL"): Promise<void> {
+    this.#process?.kill(signal);
+    await this.#process?.status;
+    await this.#drained;
+    this.#process = undefined;
+  }
+
+  pause(): void {
+    this.#process?.kill("SIGSTOP");
+  }
+
+  resume(): void {
+    this.#process?.kill("SIGCONT");
+  }
+
+  async remove(): Promise<void> {
+    await this.stop();
+    Deno.removeSync(this.folder, { recursive: true });
+  }
+
+  #drained: Promise<void> | undefined;
+
+  /** Reads all that is said, to the end; resolves when `pattern` was met. */
+  #waitFor(stream: ReadableStream<Uint8Array>, pattern: RegExp): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#drained = (async () => {
+        let text = "";
+        for await (const part of stream.pipeThrough(new TextDecoderStream())) {
+          text = (text + part).slice(-16_384);
+          if (pattern.test(text)) resolve();
+        }
+        reject(new Error(`etcd ended: ${text}`));
+      })();
+    });
+  }
+}
+
+function freePort(): number {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr as Deno.NetAddr;
+  listener.close();
+  return port;
+}
