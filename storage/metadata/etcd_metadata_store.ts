@@ -1,0 +1,442 @@
+/**
+ * The metadata store on etcd v3, for brokers on several machines. It owns the
+ * translation between the contract and etcd's calls, and what may be tried
+ * again; watching is in etcd_watch.ts. All keys stand below a namespace, so that
+ * several clusters, and others, can share one etcd.
+ *
+ * The package and gRPC are loaded when a store is opened, not before: a broker
+ * on SQLite does not pay for them. They read the `GRPC_*` and `*_proxy`
+ * environment variables and the package's own .proto files, which a confined
+ * broker needs permission for.
+ */
+import { Buffer } from "node:buffer";
+import type {
+  Etcd3,
+  ICompare,
+  IDeleteRangeRequest,
+  IKeyValue,
+  IOptions,
+  IRangeRequest,
+  IRequestOp,
+} from "etcd3";
+import {
+  type Compare,
+  type KeyValue,
+  LeaseEndedError,
+  type MetadataStore,
+  MetadataUnavailableError,
+  type Operation,
+  type Transaction,
+  type TransactionResult,
+  type Watch,
+  type WatchHandlers,
+} from "./metadata_store.ts";
+import { EtcdWatch } from "./etcd_watch.ts";
+import type { MetadataClock, MetadataTimers } from "./patience.ts";
+import {
+  checkKey,
+  checkLeaseTtl,
+  checkPrefix,
+  checkRevision,
+  checkTransaction,
+  prefixEnd,
+} from "./validation.ts";
+
+/** How long a call may take, with all that is tried again. */
+const REQUEST_TIMEOUT_MS = 5_000;
+const RETRY_DELAY_MS = 50;
+/** A lease of this number never is; it stands for ids that are no numbers. */
+const NO_LEASE = "9223372036854775807";
+
+export interface EtcdMetadataStoreOptions {
+  /** Such as `http://localhost:2379`; with `https:` TLS is used. */
+  endpoints: string[];
+  /** PEM. Without it `https:` endpoints are checked by the system's roots. */
+  credentials?: {
+    rootCertificate: Uint8Array;
+    privateKey?: Uint8Array;
+    certChain?: Uint8Array;
+  };
+  auth?: { username: string; password: string };
+  /** What all keys in etcd start with; by default `/streamnest`. */
+  namespace?: string;
+  clock: MetadataClock;
+  timers: MetadataTimers;
+}
+
+export class EtcdMetadataStore implements MetadataStore {
+  readonly #client: Etcd3;
+  readonly #options: EtcdMetadataStoreOptions;
+  readonly #namespace: string;
+  readonly #watches = new Set<EtcdWatch>();
+  #closed = false;
+
+  private constructor(client: Etcd3, options: EtcdMetadataStoreOptions) {
+    this.#client = client;
+    this.#options = options;
+    this.#namespace = options.namespace ?? "/streamnest";
+  }
+
+  /** Does not wait for etcd: the first call does. */
+  static async open(
+    options: EtcdMetadataStoreOptions,
+  ): Promise<EtcdMetadataStore> {
+    const { Etcd3 } = await import("etcd3");
+    const { credentials, auth, endpoints } = options;
+    const client = new Etcd3({
+      hosts: endpoints,
+      auth,
+      credentials: credentials && {
+        rootCertificate: Buffer.from(credentials.rootCertificate),
+        privateKey: toBuffer(credentials.privateKey),
+        certChain: toBuffer(credentials.certChain),
+      },
+      grpcOptions: {
+        // A watch sends a thousand revisions at a time, however large.
+        "grpc.max_receive_message_length": -1,
+        "grpc.max_send_message_length": -1,
+        "grpc.initial_reconnect_backoff_ms": 100,
+        "grpc.max_reconnect_backoff_ms": 1_000,
+        // Finds connections that a network split has cut without a word. etcd
+        // refuses clients that ask more often than every 5 s.
+        "grpc.keepalive_time_ms": 10_000,
+        "grpc.keepalive_timeout_ms": 3_000,
+      },
+      // What is tried again is decided here: a compare-and-set that is sent
+      // twice would fail against itself.
+      faultHandling: { global: ONCE, host: () => ONCE },
+    });
+    return new EtcdMetadataStore(client, options);
+  }
+
+  async get(key: string): Promise<KeyValue | undefined> {
+    checkKey(key);
+    const { kvs } = await this.#range({ key: this.#key(key) });
+    return kvs.length === 0 ? undefined : this.#entry(kvs[0]);
+  }
+
+  async list(
+    prefix: string,
+  ): Promise<{ revision: number; entries: KeyValue[] }> {
+    checkPrefix(prefix);
+    const { header, kvs } = await this.#range(this.#prefixRange(prefix));
+    return {
+      revision: Number(header.revision),
+      entries: kvs.map((kv) => this.#entry(kv)),
+    };
+  }
+
+  async transact(transaction: Transaction): Promise<TransactionResult> {
+    checkTransaction(transaction);
+    const { compare, success, failure = [] } = transaction;
+    const request = {
+      compare: compare.map((condition) => this.#compare(condition)),
+      success: success.map((operation) => this.#operation(operation)),
+      failure: failure.map((operation) => this.#operation(operation)),
+    };
+    const response = await this.#call(
+      "write",
+      (options) => this.#client.kv.txn(request, options),
+      (error) => isLeaseNotFound(error) && endedLease(transaction),
+    );
+    const revision = Number(response.header.revision);
+    const changed = response.responses.some((part) =>
+      part.response_put != null ||
+      Number(part.response_delete_range?.deleted ?? 0) > 0
+    );
+    if (changed) await this.#reached(revision);
+    return { succeeded: response.succeeded, revision };
+  }
+
+  watch(prefix: string, fromRevision: number, handlers: WatchHandlers): Watch {
+    checkPrefix(prefix);
+    checkRevision(fromRevision);
+    if (this.#closed) throw closedError();
+    const watch = new EtcdWatch({
+      client: this.#client,
+      timers: this.#options.timers,
+      range: this.#watchedRange(),
+      namespaceBytes: Buffer.byteLength(this.#namespace),
+      toEntry: (kv) => this.#entry(kv),
+      prefix,
+      fromRevision,
+      handlers,
+      ended: () => void this.#watches.delete(watch),
+    });
+    this.#watches.add(watch);
+    return watch;
+  }
+
+  /**
+   * Writes a key that no watch shows, and waits until the watches have met it:
+   * only so it is certain, on every version of etcd, that nothing is on the way.
+   */
+  async catchUp(): Promise<number> {
+    if (this.#watches.size === 0) {
+      const { header } = await this.#range({ key: this.#barrierKey() });
+      return Number(header.revision);
+    }
+    const { header } = await this.#call(
+      "repeatable",
+      (options) =>
+        this.#client.kv.put(
+          { key: this.#barrierKey(), value: Buffer.of() },
+          options,
+        ),
+    );
+    const revision = Number(header.revision);
+    await this.#reached(revision);
+    return revision;
+  }
+
+  /** etcd counts in seconds, and knows no lease shorter than two by default. */
+  async grantLease(
+    ttlMs: number,
+  ): Promise<{ leaseId: string; ttlMs: number }> {
+    checkLeaseTtl(ttlMs);
+    const { ID, TTL } = await this.#call(
+      "repeatable",
+      (options) =>
+        this.#client.leaseClient.leaseGrant(
+          { ID: 0, TTL: Math.ceil(ttlMs / 1_000) },
+          options,
+        ),
+    );
+    return { leaseId: ID, ttlMs: Number(TTL) * 1_000 };
+  }
+
+  async keepAlive(leaseId: string): Promise<boolean> {
+    if (this.#closed) throw closedError();
+    if (!isLeaseId(leaseId)) return false;
+    return await this.#call(
+      "repeatable",
+      async (options) => {
+        const stream = await this.#client.leaseClient.leaseKeepAlive(options);
+        try {
+          return await new Promise<boolean>((resolve, reject) => {
+            stream.on("data", (answer) => resolve(Number(answer.TTL) > 0));
+            stream.on("error", reject);
+            stream.on("end", () => reject(new Error("The stream has ended.")));
+            stream.write({ ID: leaseId });
+          });
+        } finally {
+          stream.end();
+        }
+      },
+    );
+  }
+
+  async revokeLease(leaseId: string): Promise<void> {
+    if (!isLeaseId(leaseId)) return;
+    await this.#call(
+      "repeatable",
+      (options) =>
+        this.#client.leaseClient.leaseRevoke({ ID: leaseId }, options),
+      (error) => isLeaseNotFound(error) && "done",
+    );
+  }
+
+  /**
+   * etcd keeps of its compacted revision what is current, but loses deletions;
+   * so the one before is compacted, and `revision` stays whole.
+   */
+  async compact(revision: number): Promise<void> {
+    checkRevision(revision);
+    const { header } = await this.#range({ key: this.#barrierKey() });
+    if (revision > Number(header.revision)) {
+      throw new RangeError(
+        `Revision ${revision} is in the future: the newest is ` +
+          `${header.revision}.`,
+      );
+    }
+    if (revision < 2) return;
+    await this.#call(
+      "repeatable",
+      (options) => this.#client.kv.compact({ revision: revision - 1 }, options),
+      (error) => messageOf(error).includes("has been compacted") && "done",
+    );
+  }
+
+  close(): Promise<void> {
+    if (this.#closed) return Promise.resolve();
+    this.#closed = true;
+    for (const watch of [...this.#watches]) watch.close();
+    this.#client.close();
+    return Promise.resolve();
+  }
+
+  #range(request: IRangeRequest) {
+    return this.#call(
+      "repeatable",
+      (options) => this.#client.kv.range(request, options),
+    );
+  }
+
+  /**
+   * Calls until it is answered, for as long as a call may take. What may have
+   * been applied is repeated only when it does no harm twice. `known` turns an
+   * error into an answer, or into the error that a caller expects.
+   */
+  async #call<T, K = never>(
+    kind: "repeatable" | "write",
+    call: (options: { deadline: number }) => Promise<T>,
+    known?: (error: unknown) => K | false,
+  ): Promise<T> {
+    const { clock, timers } = this.#options;
+    const endMs = clock.monotonicMs() + REQUEST_TIMEOUT_MS;
+    for (;;) {
+      if (this.#closed) throw closedError();
+      const leftMs = endMs - clock.monotonicMs();
+      try {
+        return await call({ deadline: clock.nowMs() + Math.max(1, leftMs) });
+      } catch (error) {
+        const answer = known?.(error);
+        if (answer instanceof Error) throw answer;
+        if (answer) return answer as unknown as T;
+        const again = kind === "repeatable" || wasNotSent(error);
+        const late = clock.monotonicMs() + RETRY_DELAY_MS >= endMs;
+        if (this.#closed || late || !again || isRefusal(error)) {
+          throw unavailable(error);
+        }
+      }
+      await new Promise<void>((resolve) => {
+        timers.after(RETRY_DELAY_MS, resolve);
+      });
+    }
+  }
+
+  /** Resolves when every watch has delivered `revision`. */
+  async #reached(revision: number): Promise<void> {
+    const waits = [...this.#watches].map((watch) =>
+      watch.reached(revision, REQUEST_TIMEOUT_MS)
+    );
+    const reached = await Promise.all(waits);
+    if (reached.every((it) => it)) return;
+    throw new MetadataUnavailableError(
+      `The watches on etcd did not come to revision ${revision} in ` +
+        `${REQUEST_TIMEOUT_MS} ms.`,
+    );
+  }
+
+  #key(key: string): Buffer {
+    return Buffer.from(this.#namespace + key);
+  }
+
+  /** Below the namespace, yet no key of the contract: these hold no U+0000. */
+  #barrierKey(): Buffer {
+    return this.#key("\0barrier");
+  }
+
+  /** The keys of the contract only: the barrier is below U+0001. */
+  #prefixRange(prefix: string) {
+    return this.#rangeOf(prefix === "" ? "\x01" : prefix, prefix);
+  }
+
+  #watchedRange() {
+    return this.#rangeOf("", "");
+  }
+
+  #rangeOf(from: string, prefix: string): { key: Buffer; range_end: Buffer } {
+    // "\0" means: to the end of all keys.
+    const end = prefixEnd(this.#namespace + prefix) ?? "\0";
+    return { key: this.#key(from), range_end: Buffer.from(end) };
+  }
+
+  #compare(compare: Compare): ICompare {
+    const key = this.#key(compare.key);
+    const { target, equals } = compare;
+    if (target === "value") {
+      return {
+        key,
+        result: "Equal",
+        target: "Value",
+        value: Buffer.from(equals),
+      };
+    }
+    return target === "modRevision"
+      ? { key, result: "Equal", target: "Mod", mod_revision: equals }
+      : { key, result: "Equal", target: "Create", create_revision: equals };
+  }
+
+  #operation(operation: Operation): IRequestOp {
+    if (operation.kind === "put") {
+      const { key, value, leaseId } = operation;
+      const lease = leaseId === undefined
+        ? undefined
+        : isLeaseId(leaseId)
+        ? leaseId
+        : NO_LEASE;
+      return {
+        request_put: { key: this.#key(key), value: Buffer.from(value), lease },
+      };
+    }
+    const range: IDeleteRangeRequest = operation.kind === "delete"
+      ? { key: this.#key(operation.key) }
+      : this.#prefixRange(operation.prefix);
+    return { request_delete_range: range };
+  }
+
+  #entry(kv: IKeyValue): KeyValue {
+    const entry = {
+      key: kv.key.subarray(Buffer.byteLength(this.#namespace)).toString(),
+      value: kv.value.toString(),
+      createRevision: Number(kv.create_revision),
+      modRevision: Number(kv.mod_revision),
+      version: Number(kv.version),
+    };
+    return kv.lease === "0" ? entry : { ...entry, leaseId: kv.lease };
+  }
+}
+
+/** A policy of etcd3 that does nothing of its own; it must never throw. */
+const ONCE = {
+  execute: async (body: (context: { signal: AbortSignal }) => unknown) =>
+    await body({ signal: new AbortController().signal }),
+} as NonNullable<IOptions["faultHandling"]>["global"] & object;
+
+function toBuffer(bytes: Uint8Array | undefined): Buffer | undefined {
+  return bytes && Buffer.from(bytes);
+}
+
+function isLeaseId(leaseId: string): boolean {
+  return /^[1-9]\d{0,18}$/.test(leaseId) && BigInt(leaseId) < 2n ** 63n;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+function isLeaseNotFound(error: unknown): boolean {
+  return messageOf(error).includes("requested lease not found");
+}
+
+/** The lease that etcd did not find; it does not say which. */
+function endedLease({ success, failure = [] }: Transaction): LeaseEndedError {
+  const put = [...success, ...failure].find((operation) =>
+    operation.kind === "put" && operation.leaseId !== undefined
+  ) as { leaseId: string };
+  return new LeaseEndedError(put.leaseId);
+}
+
+/** gRPC found nobody to talk to: the request cannot have been applied. */
+function wasNotSent(error: unknown): boolean {
+  return messageOf(error).includes("No connection established");
+}
+
+/** etcd understood and says no (password, permission, size): no use to insist. */
+function isRefusal(error: unknown): boolean {
+  return /PERMISSION_DENIED|UNAUTHENTICATED|INVALID_ARGUMENT|authentication failed/
+    .test(messageOf(error));
+}
+
+function unavailable(cause: unknown): MetadataUnavailableError {
+  if (cause instanceof MetadataUnavailableError) return cause;
+  return new MetadataUnavailableError(
+    `etcd did not answer: ${messageOf(cause).trim()}`,
+    { cause },
+  );
+}
+
+function closedError(): MetadataUnavailableError {
+  return new MetadataUnavailableError("The metadata store is closed.");
+}
