@@ -2,6 +2,7 @@
  * The client's world in memory: streams as lists, a clock that jumps to the
  * next timer when nothing else can happen, scripted signals. No real time passes.
  */
+import { setImmediate } from "node:timers";
 import {
   type Cancellable,
   OutputClosed,
@@ -156,7 +157,7 @@ export class TestWorld implements Terminal {
   /** Lets everything that can happen without time passing happen. */
   async settle(): Promise<void> {
     for (let i = 0; i < 3; i++) {
-      await new Promise((resolve) => setTimeout(resolve, 0));
+      await new Promise((resolve) => setImmediate(resolve));
     }
   }
 
