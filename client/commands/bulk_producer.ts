@@ -7,8 +7,9 @@ import { CONTRACT_LIMITS } from "../../contract/limits.ts";
 import { Producer } from "../producer.ts";
 import { nextInTurn, onceEach } from "./interactive_producer.ts";
 import { type Line, LineReader, LineTooLong } from "./line_reader.ts";
-import { Progress } from "./progress.ts";
 import { LineFault, type LineForm, readRecordLine } from "./record_lines.ts";
+import { OutputClosed } from "../terminal.ts";
+import { counted, Progress } from "./progress.ts";
 import type { Session } from "./session.ts";
 
 /** Bytes of a body beside its one record. */
@@ -58,6 +59,7 @@ class BulkProducer {
   #acknowledged = 0;
   #refused = 0;
   #isInterrupted = false;
+  #isPrinting: boolean;
   /** Acknowledgements to print. */
   #pendingText = "";
   /** Lines cannot be read any more: why. */
@@ -66,6 +68,7 @@ class BulkProducer {
   constructor(session: Session, options: BulkOptions, firstPartition: number) {
     this.#session = session;
     this.#options = options;
+    this.#isPrinting = options.acknowledgements !== "none";
     const { terminal } = session;
     this.#lines = new LineReader(terminal.input, LONGEST_LINE_BYTES);
     this.#producer = new Producer({
@@ -161,8 +164,8 @@ class BulkProducer {
     tags: readonly number[],
     offsetOf: (index: number) => number | undefined,
   ): void {
+    if (!this.#isPrinting) return;
     const { acknowledgements } = this.#options;
-    if (acknowledgements === "none") return;
     tags.forEach((line, index) => {
       const offset = offsetOf(index) ?? null;
       this.#pendingText += acknowledgements === "json"
@@ -175,7 +178,13 @@ class BulkProducer {
     if (this.#pendingText === "") return;
     const text = this.#pendingText;
     this.#pendingText = "";
-    await this.#session.printer.out(text);
+    try {
+      await this.#session.printer.out(text);
+    } catch (error) {
+      // Who stopped reading acknowledgements did not ask to stop sending.
+      if (!(error instanceof OutputClosed)) throw error;
+      this.#isPrinting = false;
+    }
   }
 
   async #conclude(): Promise<number> {
@@ -184,17 +193,19 @@ class BulkProducer {
     const fault = this.#producer.fault?.reason ?? this.#inputFault;
     const refused = this.#refused === 0
       ? ""
-      : `, ${this.#refused} refused of ${this.#lineNumber} lines read`;
+      : `, ${this.#refused} refused of ${
+        counted(this.#lineNumber, "line")
+      } read`;
     if (fault !== undefined) {
       return await this.#session.fail(
-        `stopped: ${fault}\n${this.#acknowledged} messages are acknowledged ` +
-          `of ${this.#lineNumber} lines read`,
+        `stopped: ${fault}\n${counted(this.#acknowledged, "message")} ` +
+          `acknowledged of ${counted(this.#lineNumber, "line")} read`,
       );
     }
     if (this.#isInterrupted) {
       await printer.error(
-        `Interrupted: ${this.#acknowledged} messages are acknowledged, ` +
-          `the first ${this.#lineNumber} lines${refused}\n`,
+        `Interrupted: ${counted(this.#acknowledged, "message")} acknowledged ` +
+          `of ${counted(this.#lineNumber, "line")} read${refused}\n`,
       );
       return EXIT_FAILED;
     }

@@ -35,8 +35,9 @@ export class Progress {
     const seconds = (this.#terminal.monotonicMs() - this.#startedMs) / 1000;
     const count = this.#count();
     const rate = seconds > 0 ? Math.round(count / seconds) : count;
-    const noun = count === 1 ? "message" : "messages";
-    return `${count} ${noun}, ${seconds.toFixed(1)} s, ${rate} messages/s`;
+    return `${counted(count, "message")}, ${
+      seconds.toFixed(1)
+    } s, ${rate} messages/s`;
   }
 
   async end(): Promise<void> {
@@ -53,4 +54,9 @@ export class Progress {
       this.#arm();
     });
   }
+}
+
+/** "1 message", "2 messages". */
+export function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }
