@@ -1,0 +1,191 @@
+/**
+ * The composition root of a running broker: builds its parts, starts them in
+ * order, stops them in reverse. Owns the order and nothing else.
+ */
+import metadata from "../deno.json" with { type: "json" };
+import { InvariantError } from "../storage/assert.ts";
+import { SqliteMetadataStore } from "../storage/metadata/sqlite_metadata_store.ts";
+import { Membership } from "./cluster/membership.ts";
+import { MetadataView } from "./cluster/metadata_view.ts";
+import type { BrokerConfig } from "./config.ts";
+import type { Environment } from "./environment.ts";
+import { createHttpHandler } from "./http/server.ts";
+import type { Logger } from "./logger.ts";
+import { BrokerMetrics } from "./metrics.ts";
+import { Cluster } from "./operations/cluster.ts";
+import type { Operations } from "./operations/operations.ts";
+import { PartitionAccess } from "./operations/partition_access.ts";
+import { Producers } from "./operations/producers.ts";
+import { Records } from "./operations/records.ts";
+import { SchemaGuard } from "./operations/schema_guard.ts";
+import { Schemas } from "./operations/schemas.ts";
+import { Topics } from "./operations/topics.ts";
+import { ReplicaManager } from "./replication/replica_manager.ts";
+
+export interface RunningBroker {
+  readonly httpPort: number;
+  /** Drains, flushes and closes. Idempotent. */
+  stop(): Promise<void>;
+  /** Rejects when an invariant broke: the process must end. Never resolves. */
+  readonly failed: Promise<never>;
+}
+
+/**
+ * Resolves when the broker answers requests and the cluster can see it.
+ *
+ * @throws ListenError when a port cannot be had, and the metadata store's errors.
+ */
+export async function startBroker(
+  config: BrokerConfig,
+  environment: Environment,
+  logger: Logger,
+): Promise<RunningBroker> {
+  const stops: (() => void | Promise<void>)[] = [];
+  const failed = Promise.withResolvers<never>();
+  // Nobody may be listening yet; whoever awaits it later still sees it.
+  failed.promise.catch(() => {});
+  const stop = once(() => stopInReverse(stops));
+  try {
+    const parts = await buildParts(config, environment, logger, stops, failed);
+    return { httpPort: parts.httpPort, stop, failed: failed.promise };
+  } catch (fault) {
+    await stop().catch(() => {});
+    throw fault;
+  }
+}
+
+async function buildParts(
+  config: BrokerConfig,
+  environment: Environment,
+  logger: Logger,
+  stops: (() => void | Promise<void>)[],
+  failed: { reject(fault: unknown): void },
+): Promise<{ httpPort: number }> {
+  const store = await SqliteMetadataStore.open({
+    path: config.metadata.path,
+    clock: environment.clock,
+    timers: environment.timers,
+  });
+  stops.push(() => store.close());
+  const onFault = (fault: unknown) => {
+    if (fault instanceof InvariantError) failed.reject(fault);
+    logger.error("Cannot follow the cluster's metadata", {
+      cause: String(fault),
+    });
+  };
+  const view = new MetadataView(store, onFault);
+  stops.push(() => view.close());
+  const metrics: BrokerMetrics = new BrokerMetrics({
+    process: environment.process,
+    version: metadata.version,
+    replicas: () => replicas.replicas(),
+  });
+  const replicas: ReplicaManager = new ReplicaManager({
+    environment,
+    logger,
+    brokerId: config.id,
+    directory: config.brokerDirectory,
+    topicDefaults: config.topicDefaults,
+    onFlush: (topic, _partition, seconds) => metrics.flushed(topic, seconds),
+  });
+  await view.start();
+  replicas.start(view.image);
+  stops.push(() => replicas.close());
+  view.subscribe((image, previous) => replicas.apply(image, previous));
+  const membership = new Membership({
+    view,
+    environment,
+    logger,
+    broker: {
+      id: config.id,
+      host: config.advertisedHost,
+      httpPort: config.port,
+      kafkaPort: config.kafkaPort,
+      rack: config.rack,
+    },
+  });
+  const operations = buildOperations({
+    config,
+    environment,
+    view,
+    replicas,
+    membership,
+    metrics,
+  });
+  const door = createHttpHandler({
+    operations,
+    environment,
+    logger,
+    brokerId: config.id,
+    version: metadata.version,
+    metrics,
+    metricsText: async () => ({
+      body: await metrics.text(),
+      contentType: metrics.contentType,
+    }),
+    onInvariant: (error) => failed.reject(error),
+  });
+  const listener = environment.network.serveHttp(
+    { hostname: config.listenHostname, port: config.port },
+    door.handler,
+  );
+  stops.push(() => listener.close());
+  stops.push(() => door.close());
+  await membership.join();
+  stops.push(() => membership.leave());
+  return { httpPort: listener.port };
+}
+
+function buildOperations(parts: {
+  config: BrokerConfig;
+  environment: Environment;
+  view: MetadataView;
+  replicas: ReplicaManager;
+  membership: Membership;
+  metrics: BrokerMetrics;
+}): Operations {
+  const { config, environment, view, replicas, membership, metrics } = parts;
+  const access = new PartitionAccess(view, replicas, config.id);
+  const guard = new SchemaGuard(view);
+  return {
+    topics: new Topics({
+      view,
+      environment,
+      brokerId: config.id,
+      defaultPartitions: config.defaultPartitions,
+      topicDefaults: config.topicDefaults,
+    }),
+    records: new Records({
+      access,
+      guard,
+      environment,
+      metrics,
+      brokerId: config.id,
+      topicDefaults: config.topicDefaults,
+    }),
+    schemas: new Schemas(view, guard),
+    cluster: new Cluster({ view, membership, replicas, brokerId: config.id }),
+    producers: new Producers(view),
+  };
+}
+
+async function stopInReverse(
+  stops: readonly (() => void | Promise<void>)[],
+): Promise<void> {
+  const faults: unknown[] = [];
+  for (const stop of stops.toReversed()) {
+    try {
+      await stop();
+    } catch (fault) {
+      faults.push(fault);
+    }
+  }
+  if (faults.length > 0) {
+    throw new AggregateError(faults, "The broker did not stop cleanly");
+  }
+}
+
+function once(run: () => Promise<void>): () => Promise<void> {
+  let running: Promise<void> | undefined;
+  return () => running ??= run();
+}

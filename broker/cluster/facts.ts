@@ -1,0 +1,90 @@
+/**
+ * What the metadata store holds for a cluster: its keys and the JSON under them.
+ * Owns names, shapes and their reading; refuses to know how they change.
+ *
+ * A value that does not have its shape was written by a newer version or by
+ * hand: reading it throws `FactError`, and the broker says which key it was.
+ */
+
+/** `/brokers/<id>`: stays after the broker is gone. */
+export interface BrokerFact {
+  readonly id: number;
+  readonly host: string;
+  readonly httpPort: number;
+  readonly kafkaPort: number | null;
+  readonly rack: string | null;
+}
+
+/** `/live/<id>`: lives by the broker's lease. */
+export interface LiveFact {
+  /** New at every start, so that two runs of a broker are told apart. */
+  readonly incarnation: string;
+}
+
+/** `/topics/<name>`. */
+export interface TopicFact {
+  /** A UUID: a topic made again under the same name has another. */
+  readonly topicId: string;
+  readonly partitions: number;
+  readonly replicationFactor: number;
+  /** Only what differs from the broker's defaults, by Kafka's names. */
+  readonly config: { readonly [name: string]: string };
+  readonly isInternal: boolean;
+}
+
+/** `/partitions/<topicId>/<index>`: changed only by compare-and-set (D6). */
+export interface PartitionFact {
+  /** null: nobody leads it. */
+  readonly leader: number | null;
+  readonly leaderEpoch: number;
+  readonly replicas: readonly number[];
+  readonly isr: readonly number[];
+}
+
+/** `/schemas/<id>`: one version of one subject. */
+export interface SchemaFact {
+  readonly id: number;
+  readonly subject: string;
+  readonly version: number;
+  /** The schema as JSON text. */
+  readonly schema: string;
+}
+
+export const KEYS = {
+  root: "/",
+  cluster: "/cluster",
+  nextProducerId: "/next-producer-id",
+  nextSchemaId: "/next-schema-id",
+  brokers: "/brokers/",
+  live: "/live/",
+  topics: "/topics/",
+  partitions: "/partitions/",
+  schemas: "/schemas/",
+  broker: (id: number) => `/brokers/${id}`,
+  liveBroker: (id: number) => `/live/${id}`,
+  topic: (name: string) => `/topics/${name}`,
+  topicPartitions: (topicId: string) => `/partitions/${topicId}/`,
+  partition: (topicId: string, index: number) =>
+    `/partitions/${topicId}/${index}`,
+  schema: (id: number) => `/schemas/${id}`,
+  /** What makes a version of a subject unique: its value is the schema's id. */
+  subjectVersion: (subject: string, version: number) =>
+    `/subjects/${encodeURIComponent(subject)}/${version}`,
+} as const;
+
+/** A key's value cannot be read. */
+export class FactError extends Error {
+  override readonly name = "FactError";
+  constructor(key: string, cause: unknown) {
+    super(`Cannot read the metadata under "${key}"`, { cause });
+  }
+}
+
+/** The JSON under a key that this version or an older one wrote. */
+export function readFact<Fact>(key: string, value: string): Fact {
+  try {
+    return JSON.parse(value) as Fact;
+  } catch (cause) {
+    throw new FactError(key, cause);
+  }
+}

@@ -1,0 +1,127 @@
+/**
+ * This broker's place in the cluster: it makes the cluster's id when there is
+ * none, registers its addresses, and keeps the lease that shows it alive. Owns
+ * the lease; refuses to judge other brokers.
+ *
+ * A broker whose lease ended (it was paused, or cut off from the store) takes a
+ * new one and registers again under the same incarnation.
+ */
+import type { Environment, Timer } from "../environment.ts";
+import type { Logger } from "../logger.ts";
+import { type BrokerFact, KEYS } from "./facts.ts";
+import type { MetadataView } from "./metadata_view.ts";
+
+export const MEMBERSHIP_LIMITS = {
+  /** A broker that is silent for so long is dead to the others. */
+  leaseTtlMs: 1500,
+  keepAliveIntervalMs: 400,
+} as const;
+
+export interface MembershipOptions {
+  readonly view: MetadataView;
+  readonly environment: Environment;
+  readonly logger: Logger;
+  readonly broker: BrokerFact;
+}
+
+export class Membership {
+  readonly #options: MembershipOptions;
+  readonly #incarnation: string;
+  #leaseId: string | undefined;
+  #timer: Timer | undefined;
+  #leaseEndsMs = -Infinity;
+  #stopped = false;
+
+  constructor(options: MembershipOptions) {
+    this.#options = options;
+    this.#incarnation = options.environment.random.uuid();
+  }
+
+  /** Resolves when the cluster can see this broker. */
+  async join(): Promise<void> {
+    await this.#nameCluster();
+    await this.#register();
+    this.#scheduleKeepAlive();
+  }
+
+  /** False once the lease may have ended: others may have taken over. */
+  get holdsLease(): boolean {
+    return this.#options.environment.clock.monotonicMs() < this.#leaseEndsMs;
+  }
+
+  /** Leaves at once instead of when the lease ends. */
+  async leave(): Promise<void> {
+    this.#stopped = true;
+    this.#timer?.cancel();
+    const leaseId = this.#leaseId;
+    this.#leaseId = undefined;
+    this.#leaseEndsMs = -Infinity;
+    if (leaseId !== undefined) {
+      await this.#options.view.store.revokeLease(leaseId);
+    }
+  }
+
+  async #nameCluster(): Promise<void> {
+    const { view, environment } = this.#options;
+    if (view.image.clusterId !== "") return;
+    const value = JSON.stringify({ clusterId: environment.random.uuid() });
+    await view.transact({
+      compare: [{ key: KEYS.cluster, target: "modRevision", equals: 0 }],
+      success: [{ kind: "put", key: KEYS.cluster, value }],
+    });
+    await view.catchUp();
+  }
+
+  async #register(): Promise<void> {
+    const { view, environment, broker } = this.#options;
+    const askedAtMs = environment.clock.monotonicMs();
+    const lease = await view.store.grantLease(MEMBERSHIP_LIMITS.leaseTtlMs);
+    await view.transact({
+      compare: [],
+      success: [
+        {
+          kind: "put",
+          key: KEYS.broker(broker.id),
+          value: JSON.stringify(broker),
+        },
+        {
+          kind: "put",
+          key: KEYS.liveBroker(broker.id),
+          value: JSON.stringify({ incarnation: this.#incarnation }),
+          leaseId: lease.leaseId,
+        },
+      ],
+    });
+    this.#leaseId = lease.leaseId;
+    this.#leaseEndsMs = askedAtMs + lease.ttlMs;
+  }
+
+  #scheduleKeepAlive(): void {
+    if (this.#stopped) return;
+    this.#timer = this.#options.environment.timers.after(
+      MEMBERSHIP_LIMITS.keepAliveIntervalMs,
+      () => {
+        this.#keepAlive()
+          .catch((fault) => {
+            this.#options.logger.warn("Cannot renew this broker's lease", {
+              cause: String(fault),
+            });
+          })
+          .finally(() => this.#scheduleKeepAlive());
+      },
+    );
+  }
+
+  async #keepAlive(): Promise<void> {
+    const { view, environment, logger } = this.#options;
+    const leaseId = this.#leaseId;
+    const askedAtMs = environment.clock.monotonicMs();
+    if (leaseId !== undefined && await view.store.keepAlive(leaseId)) {
+      this.#leaseEndsMs = askedAtMs + MEMBERSHIP_LIMITS.leaseTtlMs;
+      return;
+    }
+    if (this.#stopped) return;
+    logger.warn("The lease of this broker had ended; registering again");
+    await this.#register();
+  }
+}

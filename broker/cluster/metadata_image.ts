@@ -1,0 +1,274 @@
+/**
+ * What a broker knows of the cluster: an immutable picture of the metadata store
+ * at one revision (DESIGN D5). Owns the reading of watch events into pictures;
+ * refuses to ask the store (that is `metadata_view.ts`). Hot paths read this and
+ * nothing else.
+ *
+ * A topic is in the picture from the revision that wrote its `/topics/` key;
+ * partition keys without one (a creation that never finished, or a deletion
+ * half way) are kept aside and not shown.
+ */
+import type {
+  KeyValue,
+  WatchEvent,
+} from "../../storage/metadata/metadata_store.ts";
+import {
+  type BrokerFact,
+  KEYS,
+  type LiveFact,
+  type PartitionFact,
+  readFact,
+  type SchemaFact,
+  type TopicFact,
+} from "./facts.ts";
+
+/** A partition's state and the revision that wrote it, for compare-and-set. */
+export interface PartitionImage extends PartitionFact {
+  readonly modRevision: number;
+}
+
+export interface TopicImage extends TopicFact {
+  readonly name: string;
+  /** The revision that made the topic, so that a second one is told apart. */
+  readonly createRevision: number;
+  readonly modRevision: number;
+  /** By index; undefined where the key is not there (yet). */
+  readonly partitionStates: readonly (PartitionImage | undefined)[];
+}
+
+export interface BrokerImage extends BrokerFact {
+  /** undefined: its lease has ended. */
+  readonly incarnation: string | undefined;
+}
+
+/** A subject's versions, ascending, dense from 1. */
+export type SubjectImage = readonly SchemaFact[];
+
+export class MetadataImage {
+  readonly revision: number;
+  readonly clusterId: string;
+  readonly brokers: ReadonlyMap<number, BrokerImage>;
+  readonly topics: ReadonlyMap<string, TopicImage>;
+  readonly subjects: ReadonlyMap<string, SubjectImage>;
+  readonly schemas: ReadonlyMap<number, SchemaFact>;
+  /** Partition states by topic id, for topics shown or not. */
+  readonly #partitions: ReadonlyMap<string, readonly PartitionImage[]>;
+
+  private constructor(parts: ImageParts) {
+    this.revision = parts.revision;
+    this.clusterId = parts.clusterId;
+    this.brokers = parts.brokers;
+    this.topics = parts.topics;
+    this.subjects = parts.subjects;
+    this.schemas = parts.schemas;
+    this.#partitions = parts.partitions;
+  }
+
+  static readonly EMPTY = new MetadataImage({
+    revision: 0,
+    clusterId: "",
+    brokers: new Map(),
+    topics: new Map(),
+    subjects: new Map(),
+    schemas: new Map(),
+    partitions: new Map(),
+  });
+
+  /** The picture of all keys at `revision`. */
+  static of(entries: readonly KeyValue[], revision: number): MetadataImage {
+    return MetadataImage.EMPTY.advanced(
+      entries.map((entry) => ({ kind: "put", entry })),
+      revision,
+    );
+  }
+
+  /** The picture after `events`; this one stays as it is. */
+  advanced(events: readonly WatchEvent[], revision: number): MetadataImage {
+    const draft = new Draft({
+      revision,
+      clusterId: this.clusterId,
+      brokers: this.brokers,
+      topics: this.topics,
+      subjects: this.subjects,
+      schemas: this.schemas,
+      partitions: this.#partitions,
+    });
+    for (const event of events) draft.apply(event);
+    return new MetadataImage(draft.finish());
+  }
+
+  isAlive(brokerId: number): boolean {
+    return this.brokers.get(brokerId)?.incarnation !== undefined;
+  }
+
+  /** In id order. */
+  aliveBrokers(): BrokerImage[] {
+    return [...this.brokers.values()]
+      .filter((broker) => broker.incarnation !== undefined)
+      .sort((a, b) => a.id - b.id);
+  }
+
+  latestSchema(subject: string): SchemaFact | undefined {
+    return this.subjects.get(subject)?.at(-1);
+  }
+}
+
+interface ImageParts {
+  revision: number;
+  clusterId: string;
+  brokers: ReadonlyMap<number, BrokerImage>;
+  topics: ReadonlyMap<string, TopicImage>;
+  subjects: ReadonlyMap<string, SubjectImage>;
+  schemas: ReadonlyMap<number, SchemaFact>;
+  partitions: ReadonlyMap<string, readonly PartitionImage[]>;
+}
+
+/** Copies a map once, before its first change. */
+class CopyOnWrite<Key, Value> {
+  #map: ReadonlyMap<Key, Value>;
+  #own: Map<Key, Value> | undefined;
+  constructor(map: ReadonlyMap<Key, Value>) {
+    this.#map = map;
+  }
+  get current(): ReadonlyMap<Key, Value> {
+    return this.#map;
+  }
+  edit(): Map<Key, Value> {
+    if (this.#own === undefined) this.#map = this.#own = new Map(this.#map);
+    return this.#own;
+  }
+}
+
+class Draft {
+  readonly #revision: number;
+  #clusterId: string;
+  readonly #brokers: CopyOnWrite<number, BrokerImage>;
+  readonly #topics: CopyOnWrite<string, TopicImage>;
+  readonly #subjects: CopyOnWrite<string, SubjectImage>;
+  readonly #schemas: CopyOnWrite<number, SchemaFact>;
+  readonly #partitions: CopyOnWrite<string, readonly PartitionImage[]>;
+  /** Partition arrays that this draft already copied. */
+  readonly #copied = new Map<string, PartitionImage[]>();
+  /** Liveness seen before the broker's own key (keys come in key order). */
+  readonly #lives = new Map<number, string | undefined>();
+
+  constructor(parts: ImageParts) {
+    this.#revision = parts.revision;
+    this.#clusterId = parts.clusterId;
+    this.#brokers = new CopyOnWrite(parts.brokers);
+    this.#topics = new CopyOnWrite(parts.topics);
+    this.#subjects = new CopyOnWrite(parts.subjects);
+    this.#schemas = new CopyOnWrite(parts.schemas);
+    this.#partitions = new CopyOnWrite(parts.partitions);
+  }
+
+  apply(event: WatchEvent): void {
+    const key = event.kind === "put" ? event.entry.key : event.key;
+    const entry = event.kind === "put" ? event.entry : undefined;
+    if (key.startsWith(KEYS.partitions)) this.#partition(key, entry);
+    else if (key.startsWith(KEYS.topics)) this.#topic(key, entry);
+    else if (key.startsWith(KEYS.live)) this.#live(key, entry);
+    else if (key.startsWith(KEYS.brokers)) this.#broker(key, entry);
+    else if (key.startsWith(KEYS.schemas)) this.#schema(key, entry);
+    else if (key === KEYS.cluster && entry !== undefined) {
+      this.#clusterId = readFact<{ clusterId: string }>(key, entry.value)
+        .clusterId;
+    }
+  }
+
+  #partition(key: string, entry: KeyValue | undefined): void {
+    const [topicId, index] = key.slice(KEYS.partitions.length).split("/");
+    let states = this.#copied.get(topicId);
+    if (states === undefined) {
+      states = [...(this.#partitions.current.get(topicId) ?? [])];
+      this.#copied.set(topicId, states);
+    }
+    if (entry === undefined) delete states[Number(index)];
+    else {
+      states[Number(index)] = {
+        ...readFact<PartitionFact>(key, entry.value),
+        modRevision: entry.modRevision,
+      };
+    }
+  }
+
+  #topic(key: string, entry: KeyValue | undefined): void {
+    const name = key.slice(KEYS.topics.length);
+    if (entry === undefined) {
+      this.#topics.edit().delete(name);
+      return;
+    }
+    const fact = readFact<TopicFact>(key, entry.value);
+    this.#topics.edit().set(name, {
+      ...fact,
+      name,
+      createRevision: entry.createRevision,
+      modRevision: entry.modRevision,
+      partitionStates: this.#partitions.current.get(fact.topicId) ?? [],
+    });
+  }
+
+  #broker(key: string, entry: KeyValue | undefined): void {
+    const id = Number(key.slice(KEYS.brokers.length));
+    if (entry === undefined) this.#brokers.edit().delete(id);
+    else {
+      this.#brokers.edit().set(id, {
+        ...readFact<BrokerFact>(key, entry.value),
+        incarnation: this.#brokers.current.get(id)?.incarnation,
+      });
+    }
+  }
+
+  #live(key: string, entry: KeyValue | undefined): void {
+    this.#lives.set(
+      Number(key.slice(KEYS.live.length)),
+      entry && readFact<LiveFact>(key, entry.value).incarnation,
+    );
+  }
+
+  #schema(key: string, entry: KeyValue | undefined): void {
+    if (entry === undefined) return;
+    const fact = readFact<SchemaFact>(key, entry.value);
+    this.#schemas.edit().set(fact.id, fact);
+    const versions = [...(this.#subjects.current.get(fact.subject) ?? [])];
+    versions[fact.version - 1] = fact;
+    this.#subjects.edit().set(fact.subject, versions);
+  }
+
+  finish(): ImageParts {
+    for (const [id, incarnation] of this.#lives) {
+      const broker = this.#brokers.current.get(id);
+      if (broker !== undefined) {
+        this.#brokers.edit().set(id, { ...broker, incarnation });
+      }
+    }
+    this.#joinPartitions();
+    return {
+      revision: this.#revision,
+      clusterId: this.#clusterId,
+      brokers: this.#brokers.current,
+      topics: this.#topics.current,
+      subjects: this.#subjects.current,
+      schemas: this.#schemas.current,
+      partitions: this.#partitions.current,
+    };
+  }
+
+  #joinPartitions(): void {
+    if (this.#copied.size === 0) return;
+    for (const [topicId, states] of this.#copied) {
+      if (Object.keys(states).length === 0) {
+        this.#partitions.edit().delete(topicId);
+      } else this.#partitions.edit().set(topicId, states);
+    }
+    for (const topic of this.#topics.current.values()) {
+      const states = this.#copied.get(topic.topicId);
+      if (states !== undefined) {
+        this.#topics.edit().set(topic.name, {
+          ...topic,
+          partitionStates: states,
+        });
+      }
+    }
+  }
+}

@@ -1,0 +1,96 @@
+/**
+ * From stored batches to records for a reader, within its bounds. Control
+ * batches hold no records for readers and are passed over.
+ */
+import type { SkippedRun } from "../../contract/http.ts";
+import {
+  decodeRecords,
+  iterateBatches,
+} from "../../storage/log/record_batch.ts";
+import type { PartitionReplica } from "../replication/partition_replica.ts";
+import type { ReadOptions, ReadResult, StoredRecord } from "./operations.ts";
+
+/** Batches read from the log at a time. */
+const CHUNK_BYTES = 256 * 1024;
+/** A compressed batch may not unfold to more than this. */
+const MAX_BATCH_BYTES = 128 * 1024 * 1024;
+
+/** Why a value does not conform; undefined: it does. */
+export type Validator = (value: Uint8Array | null) => string | undefined;
+
+export function readRecords(
+  replica: PartitionReplica,
+  options: ReadOptions,
+  validate: Validator | undefined,
+): ReadResult {
+  const reading = new Reading(options, validate);
+  const bound = replica.highWatermark;
+  let position = options.offset;
+  while (!reading.isFull && position < bound) {
+    const chunk = Math.min(CHUNK_BYTES, options.maxBytes);
+    const slice = replica.read(position, chunk, bound);
+    if (slice.bytes.length === 0) break;
+    for (const { header, bytes } of iterateBatches(slice.bytes)) {
+      if (reading.isFull) break;
+      if (!header.isControl) {
+        reading.take(decodeRecords(bytes, { maxBytes: MAX_BATCH_BYTES }));
+      }
+      if (!reading.isFull) reading.nextOffset = header.lastOffset + 1;
+    }
+    position = reading.nextOffset;
+  }
+  return {
+    records: reading.records,
+    nextOffset: reading.nextOffset,
+    logStartOffset: replica.log.logStartOffset,
+    highWatermark: bound,
+    skipped: reading.skipped,
+  };
+}
+
+class Reading {
+  readonly records: StoredRecord[] = [];
+  readonly skipped: SkippedRun[] = [];
+  nextOffset: number;
+  readonly #options: ReadOptions;
+  readonly #validate: Validator | undefined;
+  #bytes = 0;
+  #isFull = false;
+
+  constructor(options: ReadOptions, validate: Validator | undefined) {
+    this.#options = options;
+    this.#validate = validate;
+    this.nextOffset = options.offset;
+  }
+
+  get isFull(): boolean {
+    return this.#isFull;
+  }
+
+  take(records: readonly StoredRecord[]): void {
+    for (const record of records) {
+      if (record.offset < this.nextOffset) continue;
+      const size = (record.key?.length ?? 0) + (record.value?.length ?? 0);
+      const isOver = this.records.length >= this.#options.maxRecords ||
+        (this.records.length > 0 &&
+          this.#bytes + size > this.#options.maxBytes);
+      if (isOver) {
+        this.#isFull = true;
+        return;
+      }
+      this.nextOffset = record.offset + 1;
+      const reason = this.#validate?.(record.value);
+      if (reason === undefined) {
+        this.#bytes += size;
+        this.records.push(record);
+      } else this.#skip(record.offset, reason);
+    }
+    if (this.records.length >= this.#options.maxRecords) this.#isFull = true;
+  }
+
+  #skip(at: number, reason: string): void {
+    const last = this.skipped.at(-1);
+    if (last !== undefined && last.lastOffset === at - 1) last.lastOffset = at;
+    else this.skipped.push({ firstOffset: at, lastOffset: at, reason });
+  }
+}

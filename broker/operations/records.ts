@@ -1,0 +1,250 @@
+/**
+ * Producing and reading records: the rules between a door and a replica. Owns
+ * the choice of a partition, the checks of records against their topic, and the
+ * reading of batches into records.
+ */
+import { Failure } from "../../contract/errors.ts";
+import { partitionForKey } from "../../contract/partitioner.ts";
+import { offset } from "../../storage/log/types.ts";
+import type { Environment } from "../environment.ts";
+import type { PartitionReplica } from "../replication/partition_replica.ts";
+import { recordFault } from "./record_rules.ts";
+import type {
+  NewRecord,
+  OffsetQuery,
+  PartitionOffsets,
+  PartitionRoute,
+  Produced,
+  ProduceOptions,
+  ReadOptions,
+  ReadResult,
+  RecordOperations,
+} from "./operations.ts";
+import type { PartitionAccess } from "./partition_access.ts";
+import { readRecords } from "./read_records.ts";
+import type { SchemaGuard } from "./schema_guard.ts";
+import { readTopicSettings, type TopicConfig } from "../topic_config.ts";
+
+/** Told where the fact happens, so that a batch of 500 counts 500. */
+export interface RecordMetrics {
+  produced(topic: string, records: number, bytes: number): void;
+  consumed(topic: string, records: number, bytes: number): void;
+  skipped(topic: string, records: number): void;
+}
+
+export interface RecordsOptions {
+  readonly access: PartitionAccess;
+  readonly guard: SchemaGuard;
+  readonly environment: Environment;
+  readonly metrics: RecordMetrics;
+  readonly brokerId: number;
+  readonly topicDefaults: TopicConfig;
+}
+
+export class Records implements RecordOperations {
+  readonly #options: RecordsOptions;
+  /** Where each topic's next record without a key goes. */
+  readonly #roundRobin = new Map<string, number>();
+
+  constructor(options: RecordsOptions) {
+    this.#options = options;
+  }
+
+  choosePartition(
+    topic: string,
+    key: Uint8Array | null,
+  ): number | Failure | Promise<number | Failure> {
+    const known = this.#options.access.knownTopic(topic);
+    return known === undefined
+      ? this.#chooseFresh(topic, key)
+      : this.#choose(topic, known.partitions, key);
+  }
+
+  route(
+    topic: string,
+    partition: number,
+  ): PartitionRoute | Failure | Promise<PartitionRoute | Failure> {
+    return this.#options.access.route(topic, partition);
+  }
+
+  check(topic: string, records: readonly NewRecord[]): Failure | undefined {
+    const known = this.#options.access.knownTopic(topic);
+    if (known === undefined) return undefined;
+    const settings = readTopicSettings(
+      known.config,
+      this.#options.topicDefaults,
+    );
+    const nowMs = this.#options.environment.clock.nowMs();
+    return recordFault(records, settings, nowMs) ??
+      this.#options.guard.check(topic, records);
+  }
+
+  async produce(
+    topic: string,
+    partition: number,
+    records: readonly NewRecord[],
+    options: ProduceOptions,
+  ): Promise<Produced | Failure> {
+    const { access, guard, environment } = this.#options;
+    const replica = access.leader(topic, partition) ??
+      await access.requireLeader(topic, partition);
+    if (replica instanceof Failure) return replica;
+    if (guard.isLoading(topic)) await guard.ready(topic);
+    const fault =
+      recordFault(records, replica.settings, environment.clock.nowMs()) ??
+        guard.check(topic, records);
+    if (fault !== undefined) return fault;
+    const appended = await replica.appendRecords(records, options);
+    if (appended instanceof Failure) return appended;
+    this.#options.metrics.produced(topic, records.length, sizeOf(records));
+    return {
+      ...appended,
+      receipt: () => this.#receipt(replica, appended, records.length),
+    };
+  }
+
+  async read(
+    topic: string,
+    partition: number,
+    options: ReadOptions,
+  ): Promise<ReadResult | Failure> {
+    const { access, environment, guard, metrics } = this.#options;
+    const replica = await access.requireLeader(topic, partition);
+    if (replica instanceof Failure) return replica;
+    if (options.validate) await guard.ready(topic);
+    const deadlineMs = environment.clock.monotonicMs() + options.waitMs;
+    const validate = options.validate
+      ? (value: Uint8Array | null) => guard.violation(topic, value)
+      : undefined;
+    for (;;) {
+      if (!replica.isLeader) return replica.notLeader();
+      const outside = outOfRange(replica, options.offset);
+      if (outside !== undefined) return outside;
+      const result = readRecords(replica, options, validate);
+      const leftMs = deadlineMs - environment.clock.monotonicMs();
+      const isEmpty = result.records.length === 0 &&
+        result.skipped.length === 0;
+      if (!isEmpty || leftMs <= 0 || options.signal?.aborted) {
+        metrics.consumed(topic, result.records.length, sizeOf(result.records));
+        const skipped = result.skipped.reduce(
+          (sum, run) => sum + run.lastOffset - run.firstOffset + 1,
+          0,
+        );
+        if (skipped > 0) metrics.skipped(topic, skipped);
+        return result;
+      }
+      await replica.waitReadable(leftMs, options.signal);
+    }
+  }
+
+  async findOffset(
+    topic: string,
+    partition: number,
+    query: OffsetQuery,
+  ): Promise<number | Failure> {
+    const replica = await this.#options.access.requireLeader(topic, partition);
+    if (replica instanceof Failure) return replica;
+    if (query === "earliest") return replica.log.logStartOffset;
+    if (query === "latest") return replica.highWatermark;
+    const found = replica.log.findByTimestamp(
+      query.timestampMs,
+      replica.highWatermark,
+    );
+    return found?.offset ?? replica.highWatermark;
+  }
+
+  async offsets(
+    topic: string,
+    partition: number,
+  ): Promise<PartitionOffsets | Failure> {
+    const replica = await this.#options.access.requireLeader(topic, partition);
+    if (replica instanceof Failure) return replica;
+    const { log, highWatermark } = replica;
+    return {
+      logStartOffset: log.logStartOffset,
+      highWatermark,
+      logEndOffset: log.logEndOffset,
+      sizeBytes: log.sizeBytes,
+    };
+  }
+
+  async deleteRecords(
+    topic: string,
+    partition: number,
+    beforeOffset: number | "latest",
+  ): Promise<number | Failure> {
+    const replica = await this.#options.access.requireLeader(topic, partition);
+    if (replica instanceof Failure) return replica;
+    const target = beforeOffset === "latest"
+      ? replica.highWatermark
+      : offset(beforeOffset);
+    if (target > replica.highWatermark) {
+      return new Failure(
+        "OFFSET_OUT_OF_RANGE",
+        `Records can be deleted up to offset ${replica.highWatermark}, not ${target}`,
+        { field: "beforeOffset", latestOffset: replica.highWatermark },
+      );
+    }
+    replica.log.advanceLogStart(target);
+    return replica.log.logStartOffset;
+  }
+
+  async #chooseFresh(
+    topic: string,
+    key: Uint8Array | null,
+  ): Promise<number | Failure> {
+    const image = await this.#options.access.topic(topic);
+    return image instanceof Failure
+      ? image
+      : this.#choose(topic, image.partitions, key);
+  }
+
+  #choose(topic: string, partitions: number, key: Uint8Array | null): number {
+    if (key !== null) return partitionForKey(key, partitions);
+    const next = (this.#roundRobin.get(topic) ?? 0) % partitions;
+    this.#roundRobin.set(topic, next + 1);
+    return next;
+  }
+
+  #receipt(
+    replica: PartitionReplica,
+    appended: { baseOffset: number; leaderEpoch: number },
+    recordCount: number,
+  ) {
+    const own = [this.#options.brokerId];
+    const end = appended.baseOffset + recordCount;
+    return {
+      leaderEpoch: appended.leaderEpoch,
+      replicas: own,
+      onDisk: replica.log.flushedOffset >= end ? own : [],
+    };
+  }
+}
+
+function outOfRange(
+  replica: PartitionReplica,
+  asked: number,
+): Failure | undefined {
+  const earliest = replica.log.logStartOffset;
+  const latest = replica.highWatermark;
+  if (asked >= earliest && asked <= latest) return undefined;
+  const where = `partition ${replica.partition} of topic "${replica.topic}"`;
+  return new Failure(
+    "OFFSET_OUT_OF_RANGE",
+    asked < earliest
+      ? `Offset ${asked} of ${where} is gone: the earliest is ${earliest}`
+      : `Offset ${asked} of ${where} is not there yet: the next will be ${latest}`,
+    { field: "offset", earliestOffset: earliest, latestOffset: latest },
+  );
+}
+
+/** Bytes of keys and values: what the user sent and gets. */
+function sizeOf(
+  records: readonly { key: Uint8Array | null; value: Uint8Array | null }[],
+): number {
+  let bytes = 0;
+  for (const { key, value } of records) {
+    bytes += (key?.length ?? 0) + (value?.length ?? 0);
+  }
+  return bytes;
+}

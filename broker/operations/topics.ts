@@ -1,0 +1,299 @@
+/**
+ * Making, changing and removing topics: transactions on the metadata store. Owns
+ * the rules of names, counts and settings; the placement is `placement.ts`.
+ *
+ * A transaction is bounded, so the partitions of a large topic are written in
+ * several, under the new topic's id, before the one that writes the topic's own
+ * key: that one decides, and what an unfinished creation leaves is never seen.
+ */
+import { Failure } from "../../contract/errors.ts";
+import type {
+  AlterTopicRequest,
+  CreateTopicRequest,
+  TopicConfigInput,
+} from "../../contract/http.ts";
+import { CONTRACT_LIMITS, topicNameFault } from "../../contract/limits.ts";
+import {
+  type Compare,
+  METADATA_LIMITS,
+  type Operation,
+} from "../../storage/metadata/metadata_store.ts";
+import { KEYS, type PartitionFact, type TopicFact } from "../cluster/facts.ts";
+import type { TopicImage } from "../cluster/metadata_image.ts";
+import type { MetadataView } from "../cluster/metadata_view.ts";
+import { placePartitions } from "../cluster/placement.ts";
+import type { Environment } from "../environment.ts";
+import { type TopicConfig, topicSettingFault } from "../topic_config.ts";
+import { topicView } from "./descriptions.ts";
+import type { TopicOperations, TopicView } from "./operations.ts";
+import { unknownTopic } from "./partition_access.ts";
+
+export interface TopicsOptions {
+  readonly view: MetadataView;
+  readonly environment: Environment;
+  readonly brokerId: number;
+  readonly defaultPartitions: number;
+  readonly topicDefaults: TopicConfig;
+}
+
+export class Topics implements TopicOperations {
+  readonly #options: TopicsOptions;
+
+  constructor(options: TopicsOptions) {
+    this.#options = options;
+  }
+
+  async create(
+    request: CreateTopicRequest,
+  ): Promise<{ status: "created" | "exists" } | Failure> {
+    const shape = this.#shape(request);
+    if (shape instanceof Failure) return shape;
+    const image = await this.#options.view.catchUp();
+    const existing = image.topics.get(request.topic);
+    if (existing !== undefined) return compareShapes(existing, shape);
+    const states = this.#place(shape, 0, shape.partitions);
+    if (states instanceof Failure) return states;
+    await this.#putPartitions(shape.topicId, 0, states, []);
+    const key = KEYS.topic(request.topic);
+    const { succeeded } = await this.#options.view.transact({
+      compare: [{ key, target: "modRevision", equals: 0 }],
+      success: [{ kind: "put", key, value: JSON.stringify(shape) }],
+    });
+    if (succeeded) return { status: "created" };
+    await this.#deletePartitions(shape.topicId);
+    const winner = (await this.#options.view.catchUp()).topics
+      .get(request.topic);
+    return winner === undefined
+      ? new Failure(
+        "REQUEST_TIMED_OUT",
+        `Topic "${request.topic}" was created and deleted by others at the same moment`,
+        { retryAfterMs: 100 },
+      )
+      : compareShapes(winner, shape);
+  }
+
+  list(options: { includeInternal?: boolean } = {}): TopicView[] {
+    const { image } = this.#options.view;
+    return [...image.topics.values()]
+      .filter((topic) => options.includeInternal || !topic.isInternal)
+      .sort((a, b) => a.name < b.name ? -1 : 1)
+      .map((topic) => topicView(topic, image, this.#options.topicDefaults));
+  }
+
+  async describe(topic: string): Promise<TopicView | Failure> {
+    const { view, topicDefaults } = this.#options;
+    const known = view.image.topics.get(topic) ??
+      (await view.catchUp()).topics.get(topic);
+    return known === undefined
+      ? unknownTopic(topic)
+      : topicView(known, view.image, topicDefaults);
+  }
+
+  async alter(
+    name: string,
+    change: AlterTopicRequest,
+  ): Promise<TopicView | Failure> {
+    const { view } = this.#options;
+    for (;;) {
+      const topic = (await view.catchUp()).topics.get(name);
+      if (topic === undefined) return unknownTopic(name);
+      const next = this.#altered(topic, change);
+      if (next instanceof Failure) return next;
+      const states = this.#place(
+        next,
+        topic.partitions,
+        next.partitions - topic.partitions,
+      );
+      if (states instanceof Failure) return states;
+      const key = KEYS.topic(name);
+      const compare: Compare[] = [
+        { key, target: "modRevision", equals: topic.modRevision },
+      ];
+      await this.#putPartitions(
+        topic.topicId,
+        topic.partitions,
+        states,
+        compare,
+      );
+      const { succeeded } = await view.transact({
+        compare,
+        success: [{ kind: "put", key, value: JSON.stringify(next) }],
+      });
+      if (succeeded) return await this.describe(name);
+    }
+  }
+
+  async delete(name: string): Promise<Failure | undefined> {
+    const { view } = this.#options;
+    const topic = (await view.catchUp()).topics.get(name);
+    if (topic === undefined) return unknownTopic(name);
+    const key = KEYS.topic(name);
+    const { succeeded } = await view.transact({
+      compare: [{
+        key,
+        target: "createRevision",
+        equals: topic.createRevision,
+      }],
+      success: [
+        { kind: "delete", key },
+        { kind: "deletePrefix", prefix: KEYS.topicPartitions(topic.topicId) },
+      ],
+    });
+    return succeeded ? undefined : unknownTopic(name);
+  }
+
+  /** The topic that is asked for, or why it cannot be. */
+  #shape(request: CreateTopicRequest): TopicFact | Failure {
+    const { environment, defaultPartitions, view } = this.#options;
+    const nameFault = topicNameFault(request.topic);
+    if (nameFault !== undefined) {
+      return new Failure(
+        "INVALID_TOPIC_EXCEPTION",
+        `The topic's name ${nameFault}`,
+        { field: "topic" },
+      );
+    }
+    const partitions = request.partitions ?? defaultPartitions;
+    const partitionFault = partitionCountFault(partitions);
+    if (partitionFault !== undefined) return partitionFault;
+    const replicationFactor = request.replicationFactor ?? 1;
+    const alive = view.image.aliveBrokers().length;
+    if (replicationFactor < 1 || replicationFactor > 1) {
+      return new Failure(
+        "INVALID_REPLICATION_FACTOR",
+        `A replication factor of ${replicationFactor} cannot be had: this version keeps one replica of each partition (${alive} brokers are alive)`,
+        { field: "replicationFactor" },
+      );
+    }
+    const config = mergedConfig({}, request.config ?? {});
+    if (config instanceof Failure) return config;
+    return {
+      topicId: environment.random.uuid(),
+      partitions,
+      replicationFactor,
+      config,
+      isInternal: false,
+    };
+  }
+
+  #altered(
+    topic: TopicImage,
+    change: AlterTopicRequest,
+  ): TopicFact | Failure {
+    const config = mergedConfig(topic.config, change.config ?? {});
+    if (config instanceof Failure) return config;
+    const partitions = change.partitions ?? topic.partitions;
+    const fault = partitionCountFault(partitions);
+    if (fault !== undefined) return fault;
+    if (partitions < topic.partitions) {
+      return new Failure(
+        "INVALID_PARTITIONS",
+        `Topic "${topic.name}" has ${topic.partitions} partitions: their number can only grow, not become ${partitions}`,
+        { field: "partitions" },
+      );
+    }
+    const { topicId, replicationFactor, isInternal } = topic;
+    return { topicId, partitions, replicationFactor, config, isInternal };
+  }
+
+  #place(
+    topic: TopicFact,
+    first: number,
+    count: number,
+  ): PartitionFact[] | Failure {
+    const { view, brokerId } = this.#options;
+    const brokerIds = view.image.aliveBrokers().map((broker) => broker.id);
+    if (brokerIds.length < topic.replicationFactor) {
+      return new Failure(
+        "BROKER_NOT_AVAILABLE",
+        `${topic.replicationFactor} live brokers are needed, ${brokerIds.length} are there now`,
+        { retryAfterMs: 1000 },
+      );
+    }
+    return placePartitions({
+      brokerIds,
+      firstBroker: brokerId,
+      firstPartition: first,
+      count,
+      replicationFactor: topic.replicationFactor,
+    }).map((replicas) => ({
+      leader: replicas[0],
+      leaderEpoch: 0,
+      replicas,
+      isr: replicas,
+    }));
+  }
+
+  /** Overwrites what an unfinished attempt may have left. */
+  async #putPartitions(
+    topicId: string,
+    first: number,
+    states: readonly PartitionFact[],
+    compare: Compare[],
+  ): Promise<void> {
+    const size = METADATA_LIMITS.operationsPerTransaction;
+    for (let start = 0; start < states.length; start += size) {
+      const success = states.slice(start, start + size)
+        .map((state, index): Operation => ({
+          kind: "put",
+          key: KEYS.partition(topicId, first + start + index),
+          value: JSON.stringify(state),
+        }));
+      await this.#options.view.transact({ compare, success });
+    }
+  }
+
+  async #deletePartitions(topicId: string): Promise<void> {
+    await this.#options.view.transact({
+      compare: [],
+      success: [
+        { kind: "deletePrefix", prefix: KEYS.topicPartitions(topicId) },
+      ],
+    });
+  }
+}
+
+function partitionCountFault(partitions: number): Failure | undefined {
+  const most = CONTRACT_LIMITS.partitionsPerTopic;
+  return partitions >= 1 && partitions <= most ? undefined : new Failure(
+    "INVALID_PARTITIONS",
+    `A topic has from 1 to ${most} partitions, not ${partitions}`,
+    { field: "partitions" },
+  );
+}
+
+/** `changes` on top of `config`; null takes a setting out. */
+function mergedConfig(
+  config: TopicConfig,
+  changes: TopicConfigInput,
+): TopicConfig | Failure {
+  const merged: { [name: string]: string } = { ...config };
+  const faults: string[] = [];
+  for (const [name, value] of Object.entries(changes)) {
+    const fault = topicSettingFault(name, String(value ?? ""));
+    if (value === null) delete merged[name];
+    else if (fault !== undefined) faults.push(fault);
+    else merged[name] = String(value);
+  }
+  return faults.length === 0
+    ? merged
+    : new Failure("INVALID_CONFIG", faults.join("; "), { field: "config" });
+}
+
+function compareShapes(
+  existing: TopicImage,
+  asked: TopicFact,
+): { status: "exists" } | Failure {
+  const text = (config: TopicConfig) =>
+    JSON.stringify(Object.entries(config).sort());
+  const isSame = existing.partitions === asked.partitions &&
+    existing.replicationFactor === asked.replicationFactor &&
+    text(existing.config) === text(asked.config);
+  return isSame ? { status: "exists" } : new Failure(
+    "TOPIC_ALREADY_EXISTS",
+    `Topic "${existing.name}" exists with ${existing.partitions} partitions, replication factor ${existing.replicationFactor} and settings ${
+      JSON.stringify(existing.config)
+    }`,
+    { field: "topic" },
+  );
+}
