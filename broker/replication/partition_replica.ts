@@ -44,6 +44,8 @@ interface Waiter {
   readonly timeoutMs: number;
   /** Wait for the high watermark; else the append itself is enough. */
   readonly waitForDurable: boolean;
+  /** What records that brought no timestamp got. */
+  readonly queuedAtMs: number;
   readonly done: Done;
 }
 
@@ -164,12 +166,13 @@ export class PartitionReplica {
   ): Promise<Appended | Failure> {
     return new Promise((resolve) => {
       if (this.#leaderEpoch === undefined) return resolve(this.notLeader());
-      this.#queue.addRecords(
-        records,
-        this.#environment.clock.nowMs(),
-        options.producer,
-        { timeoutMs: options.timeoutMs, waitForDurable: true, done: resolve },
-      );
+      const queuedAtMs = this.#environment.clock.nowMs();
+      this.#queue.addRecords(records, queuedAtMs, options.producer, {
+        timeoutMs: options.timeoutMs,
+        waitForDurable: true,
+        queuedAtMs,
+        done: resolve,
+      });
     });
   }
 
@@ -184,7 +187,12 @@ export class PartitionReplica {
   ): Promise<Appended | Failure> {
     return new Promise((resolve) => {
       if (this.#leaderEpoch === undefined) return resolve(this.notLeader());
-      this.#queue.addBatch(bytes, recordCount, { ...options, done: resolve });
+      const queuedAtMs = this.#environment.clock.nowMs();
+      this.#queue.addBatch(bytes, recordCount, {
+        ...options,
+        queuedAtMs,
+        done: resolve,
+      });
     });
   }
 
@@ -278,7 +286,7 @@ export class PartitionReplica {
       const appended: Appended = {
         baseOffset: outcome.baseOffset + index,
         leaderEpoch,
-        appendTimeMs: nowMs,
+        appendTimeMs: this.#settings.logAppendTime ? nowMs : waiter.queuedAtMs,
         logAppendTime: this.#settings.logAppendTime,
       };
       if (!waiter.waitForDurable) {
