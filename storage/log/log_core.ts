@@ -57,7 +57,7 @@ export class LogCore {
   directoryExists = false;
   /** Names in the directory have changed and are not on the disk. */
   directoryNeedsSync = false;
-  /** Counts truncations: what was captured before one is void. */
+  /** Counts truncations and checkpoints: a flush begun before one is void. */
   generation = 0;
   isClosed = false;
   /** The latest wall clock that a caller has told. */

@@ -18,7 +18,9 @@ interface DueCheckpoint {
 export class LogFlusher {
   readonly #core: LogCore;
   #running: Promise<Offset> | undefined;
+  /** What the running sync covers, unless the log was truncated since. */
   #runningTo = -1;
+  #runningGeneration = -1;
   #next: Promise<Offset> | undefined;
 
   constructor(core: LogCore) {
@@ -34,7 +36,10 @@ export class LogFlusher {
     }
     if (this.#next !== undefined) return this.#next;
     if (this.#running === undefined) return this.#start();
-    if (this.#runningTo >= core.logEndOffset) return this.#running;
+    if (
+      this.#runningTo >= core.logEndOffset &&
+      this.#runningGeneration === core.generation
+    ) return this.#running;
     this.#next = this.#running.then(() => this.#start(), () => this.#start());
     return this.#next;
   }
@@ -63,6 +68,7 @@ export class LogFlusher {
     const core = this.#core;
     if (!core.directoryExists) return;
     this.flushDataNow();
+    core.generation++;
     const due = this.#captureDue();
     try {
       this.#writeParts(due);
@@ -99,9 +105,9 @@ export class LogFlusher {
     const core = this.#core;
     if (core.failure !== undefined) return Promise.reject(core.failure);
     this.#runningTo = core.logEndOffset;
+    this.#runningGeneration = core.generation;
     this.#running = this.#run().finally(() => {
       this.#running = undefined;
-      this.#runningTo = -1;
     });
     return this.#running;
   }
@@ -135,8 +141,8 @@ export class LogFlusher {
       this.#writeParts(due);
       for (const segment of core.segments) {
         if (segment.indexesNeedSync) await segment.syncIndexes();
+        if (core.generation !== generation) return;
       }
-      if (core.generation !== generation) return;
       core.syncDirectory();
       await core.checkpoints.saveLater(due.checkpoint);
       if (core.generation !== generation) return;

@@ -33,14 +33,11 @@ export class OpenFiles {
   /** The handle of a file; valid until the next call for another file. */
   open(path: string, options: { create?: boolean } = {}): FileHandle {
     if (this.#latest?.path === path) return this.#latest.handle;
-    let entry = this.#entries.get(path);
-    if (entry === undefined) {
-      this.#makeRoom();
-      const handle = this.fileSystem.open(path, options);
-      entry = { handle, flush: undefined };
-    } else {
-      this.#entries.delete(path);
-    }
+    // Making room may flush, and so open this very file.
+    if (!this.#entries.has(path)) this.#makeRoom();
+    const entry = this.#entries.get(path) ??
+      { handle: this.fileSystem.open(path, options), flush: undefined };
+    this.#entries.delete(path);
     this.#entries.set(path, entry);
     this.#latest = { path, handle: entry.handle };
     return entry.handle;

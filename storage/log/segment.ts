@@ -299,7 +299,7 @@ export class Segment {
 
   /** Writes the indexes and waits for the disk. */
   async syncIndexes(): Promise<void> {
-    for (const file of this.#indexFiles()) await file.sync();
+    await Promise.all(this.#indexFiles().map((file) => file.sync()));
   }
 
   syncIndexesNow(): void {

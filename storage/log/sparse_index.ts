@@ -15,7 +15,9 @@ export class SparseIndex {
   #fileEntries: number | undefined;
   #tail: Uint8Array<ArrayBuffer> = new Uint8Array(0);
   #tailBytes = 0;
-  #needsSync = false;
+  #changes = 0;
+  /** How many of the changes to the file are known to be on the disk. */
+  #syncedChanges = 0;
   readonly #scratch: Uint8Array;
 
   constructor(files: OpenFiles, path: string, entryBytes: number) {
@@ -31,7 +33,7 @@ export class SparseIndex {
 
   /** True while entries are not known to be on the disk. */
   get needsSync(): boolean {
-    return this.#tailBytes > 0 || this.#needsSync;
+    return this.#tailBytes > 0 || this.#changes > this.#syncedChanges;
   }
 
   append(entry: Uint8Array): void {
@@ -65,7 +67,7 @@ export class SparseIndex {
     }
     this.#tailBytes = 0;
     this.#fileEntries = length;
-    this.#needsSync = true;
+    this.#changes++;
     this.#files.open(this.path).truncate(length * this.entryBytes);
   }
 
@@ -81,30 +83,23 @@ export class SparseIndex {
     this.#fileEntries = inFile + this.#tailBytes / this.entryBytes;
     this.#tail = new Uint8Array(0);
     this.#tailBytes = 0;
-    this.#needsSync = true;
+    this.#changes++;
   }
 
-  /** Writes and waits for the disk. Not to be called while one runs. */
+  /** Writes and waits for the disk. */
   async sync(): Promise<void> {
     this.write();
-    if (!this.#needsSync) return;
-    this.#needsSync = false;
+    const changes = this.#changes;
+    if (changes === this.#syncedChanges) return;
     await this.#files.open(this.path).syncData();
+    if (changes > this.#syncedChanges) this.#syncedChanges = changes;
   }
 
   syncNow(): void {
     this.write();
-    if (!this.#needsSync) return;
+    if (this.#changes === this.#syncedChanges) return;
     this.#files.open(this.path).syncDataSync();
-    this.#needsSync = false;
-  }
-
-  remove(): void {
-    this.#files.close(this.path);
-    this.#files.fileSystem.remove(this.path);
-    this.#fileEntries = 0;
-    this.#tailBytes = 0;
-    this.#needsSync = false;
+    this.#syncedChanges = this.#changes;
   }
 
   /** The number of entries for which `isBefore`, which ascends, holds. */

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { assert, assertEquals } from "../../support/assert.ts";
 import { MemoryFileSystem } from "../../support/memory_file_system.ts";
-import type { Log, LogConfig } from "../../../storage/log/log.ts";
+import type { LogConfig } from "../../../storage/log/log.ts";
 import { offset } from "../../../storage/log/types.ts";
 import { append, openLog, readAll } from "./log_support.ts";
 
@@ -222,8 +222,6 @@ class Bench {
   }
 }
 
-export type { Log };
-
 Deno.test("Log behaves as a list of batches under any sequence of steps", async () => {
   await fc.assert(
     fc.asyncProperty(
@@ -238,6 +236,6 @@ Deno.test("Log behaves as a list of batches under any sequence of steps", async 
         assertEquals(bench.disk.openHandles, 0);
       },
     ),
-    { numRuns: 300 },
+    { numRuns: 500 },
   );
 });

@@ -129,6 +129,94 @@ testOn(form, "namespaces do not see each other", async () => {
   }
 });
 
+testOn(form, "rides through the loss of a member", async (cluster) => {
+  const members = await EtcdServer.startCluster(3);
+  const store = await EtcdMetadataStore.open({
+    endpoints: members.map((member) => member.endpoint),
+    clock,
+    timers,
+  });
+  const recorder = new Recorder();
+  try {
+    store.watch("/", (await store.list("")).revision + 1, recorder);
+    await apply(store, put("/a", "1"));
+    await members[0].stop();
+    // The outcome of a write in flight may be unknown while etcd elects.
+    await until(cluster, async () => {
+      const seen = (await store.get("/a"))?.modRevision ?? 0;
+      return await store.transact({
+        compare: [{ key: "/a", target: "modRevision", equals: seen }],
+        success: [put("/a", "2")],
+      }).then(() => true, () => false);
+    });
+    assertEquals((await store.get("/a"))?.value, "2");
+    await store.catchUp();
+    assertEquals(recorder.summary.at(-1), "/a=2");
+  } finally {
+    await store.close();
+    await Promise.all(members.map((member) => member.remove()));
+    await cluster.elapse(20);
+  }
+});
+
+testOn(form, "uses TLS, and checks who answers", async (cluster) => {
+  const secure = new EtcdServer(["--auto-tls"], "https");
+  await secure.start();
+  const certificate = Deno.readFileSync(
+    `${secure.folder}/data/fixtures/client/cert.pem`,
+  );
+  const options = { endpoints: [secure.endpoint], clock, timers };
+  const trusting = await EtcdMetadataStore.open({
+    ...options,
+    credentials: { rootCertificate: certificate },
+  });
+  const strict = await EtcdMetadataStore.open(options);
+  try {
+    await apply(trusting, put("/a", "1"));
+    assertEquals((await trusting.get("/a"))?.value, "1");
+    await assertRejects(() => strict.get("/a"), MetadataUnavailableError);
+  } finally {
+    await trusting.close();
+    await strict.close();
+    await secure.remove();
+    await cluster.elapse(20);
+  }
+});
+
+testOn(form, "uses a user and a password", async (cluster) => {
+  const guarded = new EtcdServer();
+  await guarded.start();
+  const { Etcd3 } = await import("etcd3");
+  const admin = new Etcd3({ hosts: guarded.endpoint });
+  await admin.user("root").create("secret");
+  await admin.user("root").addRole("root");
+  await admin.auth.authEnable();
+  admin.close();
+  const open = (password: string | undefined) =>
+    EtcdMetadataStore.open({
+      endpoints: [guarded.endpoint],
+      auth: password === undefined ? undefined : { username: "root", password },
+      clock,
+      timers,
+    });
+  const stores = await Promise.all(["secret", "wrong", undefined].map(open));
+  try {
+    const [right, wrong, anonymous] = stores;
+    const recorder = new Recorder();
+    right.watch("/", 1, recorder);
+    await apply(right, put("/a", "1"));
+    assertEquals(recorder.summary, ["/a=1"]);
+    const { leaseId } = await right.grantLease(2_000);
+    assertEquals(await right.keepAlive(leaseId), true);
+    await assertRejects(() => wrong.get("/a"), MetadataUnavailableError);
+    await assertRejects(() => anonymous.get("/a"), MetadataUnavailableError);
+  } finally {
+    for (const store of stores) await store.close();
+    await guarded.remove();
+    await cluster.elapse(20);
+  }
+});
+
 const missing = whyNoEtcd();
 const required = Deno.env.get("STREAMNEST_TEST_REQUIRE") === "all";
 Deno.test({

@@ -16,19 +16,38 @@ export class EtcdServer {
   readonly #clientPort = freePort();
   readonly #peerPort = freePort();
   readonly #options: string[];
+  readonly #scheme: string;
   #process: Deno.ChildProcess | undefined;
+  #drained: Promise<void> | undefined;
 
-  constructor(options: string[] = [], readonly scheme = "http") {
+  constructor(options: string[] = [], scheme = "http") {
     this.#options = options;
+    this.#scheme = scheme;
+  }
+
+  /** Starts members that form one cluster. */
+  static async startCluster(count: number): Promise<EtcdServer[]> {
+    const members = Array.from({ length: count }, () => new EtcdServer());
+    const list = members.map((member, i) => `m${i}=${member.#peerUrl}`);
+    await Promise.all(members.map((member, i) => {
+      const names = ["--name", `m${i}`, "--initial-cluster", list.join(",")];
+      member.#options.push(...names);
+      return member.start();
+    }));
+    return members;
+  }
+
+  get #peerUrl(): string {
+    return `http://127.0.0.1:${this.#peerPort}`;
   }
 
   get endpoint(): string {
-    return `${this.scheme}://127.0.0.1:${this.#clientPort}`;
+    return `${this.#scheme}://127.0.0.1:${this.#clientPort}`;
   }
 
   /** Resolves when it serves. May be called again after a stop. */
   async start(): Promise<void> {
-    const peer = `http://127.0.0.1:${this.#peerPort}`;
+    const peer = this.#peerUrl;
     this.#process = new Deno.Command("etcd", {
       args: [
         ...["--data-dir", `${this.folder}/data`],
@@ -65,8 +84,6 @@ export class EtcdServer {
     await this.stop();
     Deno.removeSync(this.folder, { recursive: true });
   }
-
-  #drained: Promise<void> | undefined;
 
   /** Reads all that is said, to the end; resolves when `pattern` was met. */
   #waitFor(stream: ReadableStream<Uint8Array>, pattern: RegExp): Promise<void> {
