@@ -45,11 +45,16 @@ import {
 /** How long a call may take, with all that is tried again. */
 const REQUEST_TIMEOUT_MS = 5_000;
 const RETRY_DELAY_MS = 50;
+/** How long one member may take over a call that another can be asked for. */
+const ATTEMPT_TIMEOUT_MS = 1_200;
 /** A lease of this number never is; it stands for ids that are no numbers. */
 const NO_LEASE = "9223372036854775807";
 
 export interface EtcdMetadataStoreOptions {
-  /** Such as `http://localhost:2379`; with `https:` TLS is used. */
+  /**
+   * Such as `http://10.0.0.1:2379`. With `https:` TLS is used; then hosts must
+   * be given by name, for gRPC under Deno refuses to check addresses.
+   */
   endpoints: string[];
   /** PEM. Without it `https:` endpoints are checked by the system's roots. */
   credentials?: {
@@ -77,10 +82,14 @@ export class EtcdMetadataStore implements MetadataStore {
     this.#namespace = options.namespace ?? "/streamnest";
   }
 
-  /** Does not wait for etcd: the first call does. */
+  /**
+   * Does not wait for etcd: the first call does. Throws RangeError when there is
+   * no endpoint, or one that cannot be used.
+   */
   static async open(
     options: EtcdMetadataStoreOptions,
   ): Promise<EtcdMetadataStore> {
+    checkEndpoints(options.endpoints);
     const { Etcd3 } = await import("etcd3");
     const { credentials, auth, endpoints } = options;
     const client = new Etcd3({
@@ -282,13 +291,16 @@ export class EtcdMetadataStore implements MetadataStore {
     call: (options: { deadline: number }) => Promise<T>,
     known?: (error: unknown) => K | false,
   ): Promise<T> {
-    const { clock, timers } = this.#options;
+    const { clock, timers, endpoints } = this.#options;
     const endMs = clock.monotonicMs() + REQUEST_TIMEOUT_MS;
     for (;;) {
       if (this.#closed) throw closedError();
-      const leftMs = endMs - clock.monotonicMs();
+      const leftMs = Math.max(1, endMs - clock.monotonicMs());
+      const attemptMs = kind === "repeatable" && endpoints.length > 1
+        ? Math.min(leftMs, ATTEMPT_TIMEOUT_MS)
+        : leftMs;
       try {
-        return await call({ deadline: clock.nowMs() + Math.max(1, leftMs) });
+        return await call({ deadline: clock.nowMs() + attemptMs });
       } catch (error) {
         const answer = known?.(error);
         if (answer instanceof Error) throw answer;
@@ -394,6 +406,30 @@ const ONCE = {
     await body({ signal: new AbortController().signal }),
 } as NonNullable<IOptions["faultHandling"]>["global"] & object;
 
+function checkEndpoints(endpoints: string[]): void {
+  if (endpoints.length === 0) throw new RangeError("etcd has no endpoint.");
+  for (const endpoint of endpoints) {
+    const url = URL.parse(endpoint);
+    if (url === null || !/^https?:$/.test(url.protocol) || url.port === "") {
+      throw new RangeError(
+        `The etcd endpoint "${endpoint}" must be like http://host:2379.`,
+      );
+    }
+    const isAddress = /^[\d.]+$|^\[/.test(url.hostname);
+    if (url.protocol === "https:" && isAddress) {
+      throw new RangeError(
+        `The etcd endpoint "${endpoint}" must name its host: TLS checks ` +
+          `names, not addresses.`,
+      );
+    }
+    if (url.protocol !== URL.parse(endpoints[0])!.protocol) {
+      throw new RangeError(
+        "The etcd endpoints must be all http: or all https:.",
+      );
+    }
+  }
+}
+
 function toBuffer(bytes: Uint8Array | undefined): Buffer | undefined {
   return bytes && Buffer.from(bytes);
 }
@@ -423,9 +459,9 @@ function wasNotSent(error: unknown): boolean {
   return messageOf(error).includes("No connection established");
 }
 
-/** etcd understood and says no (password, permission, size): no use to insist. */
+/** etcd says no, or is not who it should be: no use to insist. */
 function isRefusal(error: unknown): boolean {
-  return /PERMISSION_DENIED|UNAUTHENTICATED|INVALID_ARGUMENT|authentication failed/
+  return /PERMISSION_DENIED|UNAUTHENTICATED|INVALID_ARGUMENT|authentication failed|certificate/i
     .test(messageOf(error));
 }
 

@@ -64,7 +64,7 @@ import { type HistoryPage, WatchSet } from "./watch_set.ts";
 import { type Outcome, WriteQueue } from "./write_queue.ts";
 
 /** How often the file is asked for changes by others; it costs microseconds. */
-const POLL_INTERVAL_MS = 12;
+const POLL_INTERVAL_MS = 15;
 /** How long an operation may wait for the lock of the file. */
 const BUSY_TIMEOUT_MS = 3_000;
 /** Revisions read at a time for watches. */

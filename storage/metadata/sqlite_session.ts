@@ -172,9 +172,12 @@ export class SqliteSession {
 
   #prepareFile(path: string): void {
     if (this.#isOurs(path)) return;
-    // Not inside a transaction; whoever comes second finds it done.
+    // Not inside a transaction; whoever comes second finds it done. It syncs the
+    // file's head, without which a write-ahead log is worth nothing.
+    this.#setDurability("durable");
     this.#database.exec("PRAGMA journal_mode = WAL");
-    this.write("durable", () => {
+    // The first durable commit makes the tables durable too.
+    this.write("eventual", () => {
       if (!this.#isOurs(path)) this.#database.exec(TABLES);
     });
   }

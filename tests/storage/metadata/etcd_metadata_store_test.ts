@@ -217,6 +217,24 @@ testOn(form, "uses a user and a password", async (cluster) => {
   }
 });
 
+Deno.test("EtcdMetadataStore.open() refuses endpoints", async () => {
+  const refused = [
+    [],
+    ["localhost:2379"],
+    ["http://localhost"],
+    ["ftp://localhost:21"],
+    ["https://127.0.0.1:2379"],
+    ["https://[::1]:2379"],
+    ["http://a:2379", "https://b:2379"],
+  ];
+  for (const endpoints of refused) {
+    await assertRejects(
+      () => EtcdMetadataStore.open({ endpoints, clock, timers }),
+      RangeError,
+    );
+  }
+});
+
 const missing = whyNoEtcd();
 const required = Deno.env.get("STREAMNEST_TEST_REQUIRE") === "all";
 Deno.test({

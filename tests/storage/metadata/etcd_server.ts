@@ -42,7 +42,9 @@ export class EtcdServer {
   }
 
   get endpoint(): string {
-    return `${this.#scheme}://127.0.0.1:${this.#clientPort}`;
+    // gRPC under Deno wants a name with TLS.
+    const host = this.#scheme === "https" ? "localhost" : "127.0.0.1";
+    return `${this.#scheme}://${host}:${this.#clientPort}`;
   }
 
   /** Resolves when it serves. May be called again after a stop. */
