@@ -4,7 +4,9 @@
  */
 import type { SkippedRun } from "../../contract/http.ts";
 import {
+  type BatchHeader,
   decodeRecords,
+  InvalidBatchError,
   iterateBatches,
 } from "../../storage/log/record_batch.ts";
 import type { PartitionReplica } from "../replication/partition_replica.ts";
@@ -32,9 +34,7 @@ export function readRecords(
     if (slice.bytes.length === 0) break;
     for (const { header, bytes } of iterateBatches(slice.bytes)) {
       if (reading.isFull) break;
-      if (!header.isControl) {
-        reading.take(decodeRecords(bytes, { maxBytes: MAX_BATCH_BYTES }));
-      }
+      if (!header.isControl) reading.takeBatch(header, bytes);
       if (!reading.isFull) reading.nextOffset = header.lastOffset + 1;
     }
     position = reading.nextOffset;
@@ -67,7 +67,21 @@ class Reading {
     return this.#isFull;
   }
 
-  take(records: readonly StoredRecord[]): void {
+  /** A batch that cannot be decoded is left out, as what it is. */
+  takeBatch(header: BatchHeader, bytes: Uint8Array): void {
+    try {
+      this.#take(decodeRecords(bytes, { maxBytes: MAX_BATCH_BYTES }));
+    } catch (fault) {
+      if (!(fault instanceof InvalidBatchError)) throw fault;
+      this.skipped.push({
+        firstOffset: Math.max(header.baseOffset, this.nextOffset),
+        lastOffset: header.lastOffset,
+        reason: `cannot be decoded: ${fault.message}`,
+      });
+    }
+  }
+
+  #take(records: readonly StoredRecord[]): void {
     for (const record of records) {
       if (record.offset < this.nextOffset) continue;
       const size = (record.key?.length ?? 0) + (record.value?.length ?? 0);

@@ -15,7 +15,6 @@ import {
 } from "../../schema/schema.ts";
 import type { SchemaFact } from "../cluster/facts.ts";
 import type { MetadataView } from "../cluster/metadata_view.ts";
-import type { NewRecord } from "./operations.ts";
 
 /** Violations named in one answer. */
 const MAX_VIOLATIONS = 20;
@@ -32,6 +31,13 @@ export class SchemaGuard {
 
   constructor(view: MetadataView) {
     this.#view = view;
+  }
+
+  /** True when the topic has a schema. */
+  isGuarded(topic: string): boolean {
+    const { image } = this.#view;
+    return image.subjects.size > 0 &&
+      image.latestSchema(subjectOfTopic(topic)) !== undefined;
   }
 
   /** True when the newest schema of the topic is not compiled yet. */
@@ -57,7 +63,10 @@ export class SchemaGuard {
   }
 
   /** The first record that breaks the schema, with all its violations. */
-  check(topic: string, records: readonly NewRecord[]): Failure | undefined {
+  check(
+    topic: string,
+    records: readonly { value: Uint8Array | null }[],
+  ): Failure | undefined {
     const guarded = this.#guarded.get(subjectOfTopic(topic));
     if (guarded === undefined) return undefined;
     const { fact, compiled } = guarded;

@@ -1,0 +1,310 @@
+/**
+ * Whole record batches in and out of partitions, as Kafka clients and followers
+ * send and fetch them: stored as sent, sent as stored. The same rules as for
+ * records (`records.ts`): schema, settings, durability, high watermark.
+ */
+import { Failure } from "../../contract/errors.ts";
+import { iterateBatches } from "../../storage/log/record_batch.ts";
+import { leaderEpoch, type Offset, offset } from "../../storage/log/types.ts";
+import type { Environment } from "../environment.ts";
+import type { PartitionReplica } from "../replication/partition_replica.ts";
+import { checkBatch, lookInto } from "./batch_rules.ts";
+import type { PartitionAccess } from "./partition_access.ts";
+import type { RecordMetrics } from "./records.ts";
+import type { SchemaGuard } from "./schema_guard.ts";
+
+/** Kafka's acks: none, the leader's, all in-sync replicas'. */
+export type RequiredAcks = 0 | 1 | -1;
+
+export interface BatchAppended {
+  readonly baseOffset: number;
+  /** -1 unless the topic has LogAppendTime. */
+  readonly logAppendTimeMs: number;
+  readonly logStartOffset: number;
+}
+
+export interface FetchPartition {
+  readonly topic: string;
+  readonly partition: number;
+  readonly fetchOffset: number;
+  readonly maxBytes: number;
+  /** -1: do not check. */
+  readonly currentLeaderEpoch: number;
+}
+
+export interface FetchedPartition {
+  readonly highWatermark: number;
+  readonly lastStableOffset: number;
+  readonly logStartOffset: number;
+  readonly bytes: Uint8Array;
+  /** null for readers that see uncommitted records. */
+  readonly abortedTransactions:
+    | { producerId: number; firstOffset: number }[]
+    | null;
+}
+
+export interface FetchOptions {
+  readonly partitions: readonly FetchPartition[];
+  readonly maxWaitMs: number;
+  readonly minBytes: number;
+  readonly maxBytes: number;
+  readonly readCommitted: boolean;
+  readonly signal: AbortSignal;
+}
+
+/** Kafka's special timestamps, by name. */
+export type OffsetTarget = "earliest" | "latest" | "maxTimestamp" | number;
+
+export interface FoundOffset {
+  readonly offset: number;
+  /** -1 for either end of the log, or when nothing was found. */
+  readonly timestampMs: number;
+  readonly leaderEpoch: number;
+}
+
+export interface BatchesOptions {
+  readonly access: PartitionAccess;
+  readonly guard: SchemaGuard;
+  readonly environment: Environment;
+  readonly metrics: RecordMetrics;
+}
+
+export class Batches {
+  readonly #options: BatchesOptions;
+
+  constructor(options: BatchesOptions) {
+    this.#options = options;
+  }
+
+  async append(
+    topic: string,
+    partition: number,
+    bytes: Uint8Array,
+    options: { acks: RequiredAcks; timeoutMs: number },
+  ): Promise<BatchAppended | Failure> {
+    const { access, guard, environment, metrics } = this.#options;
+    const replica = access.leader(topic, partition) ??
+      await access.requireLeader(topic, partition);
+    if (replica instanceof Failure) return replica;
+    if (guard.isLoading(topic)) await guard.ready(topic);
+    const { settings } = replica;
+    const header = checkBatch(bytes, settings, environment.clock.nowMs());
+    if (header instanceof Failure) return header;
+    const records = lookInto(bytes, header, {
+      isGuarded: guard.isGuarded(topic),
+      isCompacted: settings.log.cleanupPolicy.compact,
+    });
+    if (records instanceof Failure) return records;
+    const fault = records && guard.check(topic, records);
+    if (fault !== undefined) return fault;
+    const { recordCount } = header;
+    const appended = await replica.appendBatch(bytes, recordCount, {
+      timeoutMs: options.timeoutMs,
+      waitForDurable: options.acks === -1 ||
+        (options.acks === 1 && settings.flushMessages === 1),
+    });
+    if (appended instanceof Failure) return appended;
+    metrics.produced(topic, recordCount, header.sizeBytes);
+    return {
+      baseOffset: appended.baseOffset,
+      logAppendTimeMs: appended.logAppendTime ? appended.appendTimeMs : -1,
+      logStartOffset: replica.log.logStartOffset,
+    };
+  }
+
+  /** In the order of the request; waits as it says while there is too little. */
+  async fetch(
+    options: FetchOptions,
+  ): Promise<(FetchedPartition | Failure)[]> {
+    const { clock } = this.#options.environment;
+    const deadlineMs = clock.monotonicMs() + options.maxWaitMs;
+    const replicas = await Promise.all(
+      options.partitions.map(({ topic, partition }) =>
+        this.#options.access.leader(topic, partition) ??
+          this.#options.access.requireLeader(topic, partition)
+      ),
+    );
+    for (;;) {
+      const pass = readAll(replicas, options);
+      const leftMs = deadlineMs - clock.monotonicMs();
+      const isEnough = pass.sizeBytes >= options.minBytes || pass.isUrgent;
+      if (isEnough || leftMs <= 0 || options.signal.aborted) {
+        this.#count(options.partitions, pass.results);
+        return pass.results;
+      }
+      await this.#waitForAny(replicas, leftMs, options.signal);
+    }
+  }
+
+  async findOffset(
+    topic: string,
+    partition: number,
+    options: {
+      target: OffsetTarget;
+      readCommitted: boolean;
+      currentLeaderEpoch: number;
+    },
+  ): Promise<FoundOffset | Failure> {
+    const replica = await this.#options.access.requireLeader(topic, partition);
+    if (replica instanceof Failure) return replica;
+    const fenced = epochFault(replica, options.currentLeaderEpoch);
+    if (fenced !== undefined) return fenced;
+    const { log } = replica;
+    const bound = readBound(replica, options.readCommitted);
+    const { target } = options;
+    if (target === "earliest" || target === "latest") {
+      const isEarliest = target === "earliest";
+      const at = isEarliest ? log.logStartOffset : bound;
+      const leaderEpoch = replica.leaderEpoch ?? -1;
+      return { offset: at, timestampMs: -1, leaderEpoch };
+    }
+    const found = target === "maxTimestamp"
+      ? log.maxTimestamp(bound)
+      : log.findByTimestamp(target, bound);
+    return found ?? { offset: -1, timestampMs: -1, leaderEpoch: -1 };
+  }
+
+  /** Where an epoch ended (KIP-101); -1 and -1 when nothing is known. */
+  async epochEnd(
+    topic: string,
+    partition: number,
+    options: { leaderEpoch: number; currentLeaderEpoch: number },
+  ): Promise<{ leaderEpoch: number; endOffset: number } | Failure> {
+    const replica = await this.#options.access.requireLeader(topic, partition);
+    if (replica instanceof Failure) return replica;
+    const fenced = epochFault(replica, options.currentLeaderEpoch);
+    if (fenced !== undefined) return fenced;
+    const end = replica.log.epochEndOffset(leaderEpoch(options.leaderEpoch));
+    return end === undefined
+      ? { leaderEpoch: -1, endOffset: -1 }
+      : { leaderEpoch: end.epoch, endOffset: end.endOffset };
+  }
+
+  #waitForAny(
+    replicas: readonly (PartitionReplica | Failure)[],
+    waitMs: number,
+    signal: AbortSignal,
+  ): Promise<void> {
+    return new Promise((resolve) => {
+      const takeBacks: (() => void)[] = [];
+      const finish = () => {
+        timer.cancel();
+        signal.removeEventListener("abort", finish);
+        for (const takeBack of takeBacks) takeBack();
+        resolve();
+      };
+      const timer = this.#options.environment.timers.after(waitMs, finish);
+      signal.addEventListener("abort", finish, { once: true });
+      for (const replica of replicas) {
+        if (replica instanceof Failure) continue;
+        takeBacks.push(replica.onReadable(finish));
+      }
+    });
+  }
+
+  #count(
+    partitions: readonly FetchPartition[],
+    results: readonly (FetchedPartition | Failure)[],
+  ): void {
+    results.forEach((result, index) => {
+      if (result instanceof Failure || result.bytes.length === 0) return;
+      let records = 0;
+      for (const { header } of iterateBatches(result.bytes)) {
+        if (!header.isControl) records += header.recordCount;
+      }
+      const { topic } = partitions[index];
+      this.#options.metrics.consumed(topic, records, result.bytes.length);
+    });
+  }
+}
+
+interface Pass {
+  readonly results: (FetchedPartition | Failure)[];
+  readonly sizeBytes: number;
+  /** An error, or a partition that gave all it may: answer at once. */
+  readonly isUrgent: boolean;
+}
+
+function readAll(
+  replicas: readonly (PartitionReplica | Failure)[],
+  options: FetchOptions,
+): Pass {
+  let sizeBytes = 0;
+  let isUrgent = replicas.length === 0;
+  const results = replicas.map((replica, index) => {
+    const asked = options.partitions[index];
+    const room = options.maxBytes - sizeBytes;
+    const result = replica instanceof Failure
+      ? replica
+      : readOne(replica, asked, options, room, sizeBytes === 0);
+    if (result instanceof Failure) isUrgent = true;
+    else {
+      sizeBytes += result.bytes.length;
+      if (result.bytes.length >= asked.maxBytes) isUrgent = true;
+    }
+    return result;
+  });
+  return { results, sizeBytes, isUrgent };
+}
+
+const NO_BYTES = new Uint8Array();
+
+function readOne(
+  replica: PartitionReplica,
+  asked: FetchPartition,
+  options: FetchOptions,
+  roomBytes: number,
+  isFirst: boolean,
+): FetchedPartition | Failure {
+  if (!replica.isLeader) return replica.notLeader();
+  const fenced = epochFault(replica, asked.currentLeaderEpoch);
+  if (fenced !== undefined) return fenced;
+  const { log, highWatermark } = replica;
+  const bound = readBound(replica, options.readCommitted);
+  const { fetchOffset } = asked;
+  if (fetchOffset < log.logStartOffset || fetchOffset > highWatermark) {
+    return new Failure(
+      "OFFSET_OUT_OF_RANGE",
+      `Offset ${fetchOffset} is outside ${log.logStartOffset} to ${highWatermark}`,
+    );
+  }
+  const maxBytes = Math.min(asked.maxBytes, roomBytes);
+  const bytes = fetchOffset < bound && (isFirst || maxBytes > 0)
+    ? log.read(offset(fetchOffset), {
+      maxBytes: Math.max(0, maxBytes),
+      upperBound: bound,
+      minOneBatch: isFirst,
+    }).bytes
+    : NO_BYTES;
+  return {
+    highWatermark,
+    lastStableOffset: replica.lastStableOffset,
+    logStartOffset: log.logStartOffset,
+    bytes,
+    abortedTransactions: options.readCommitted
+      ? log.abortedTransactions(offset(fetchOffset), bound)
+      : null,
+  };
+}
+
+function readBound(replica: PartitionReplica, readCommitted: boolean): Offset {
+  return readCommitted ? replica.lastStableOffset : replica.highWatermark;
+}
+
+function epochFault(
+  replica: PartitionReplica,
+  currentLeaderEpoch: number,
+): Failure | undefined {
+  const epoch = replica.leaderEpoch;
+  if (currentLeaderEpoch < 0 || epoch === undefined) return undefined;
+  if (currentLeaderEpoch < epoch) {
+    return new Failure(
+      "FENCED_LEADER_EPOCH",
+      `Leader epoch ${currentLeaderEpoch} is over: it is ${epoch}`,
+    );
+  }
+  return currentLeaderEpoch === epoch ? undefined : new Failure(
+    "UNKNOWN_LEADER_EPOCH",
+    `Leader epoch ${currentLeaderEpoch} has not begun: it is ${epoch}`,
+  );
+}
