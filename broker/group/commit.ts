@@ -228,7 +228,7 @@ export function deleteGroup(
   const records = group.offsets.all().map(([topic, partition]) =>
     tombstone(group, topic, partition)
   );
-  if (group.isPersisted) records.push(groupTombstone(group));
+  if (group.hasMetadata) records.push(groupTombstone(group));
   if (records.length > 0) turn.append(records);
   turn.replyWhenCommitted(token, { error: null }, (error) => ({ error }));
 }
@@ -307,7 +307,7 @@ export function expireOffsets(turn: Turn, group: Group): void {
       records.push(tombstone(group, topic, partition));
     } else kept++;
   }
-  const isGone = group.state === "Empty" && group.isPersisted && kept === 0 &&
+  const isGone = group.state === "Empty" && group.hasMetadata && kept === 0 &&
     !group.offsets.hasPending;
   if (isGone) records.push(groupTombstone(group));
   if (records.length > 0) turn.append(records);

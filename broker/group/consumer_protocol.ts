@@ -105,6 +105,7 @@ class Writer {
   #view = new DataView(this.#bytes.buffer);
   #length = 0;
 
+  /** May replace the bytes and their view: call it before touching them. */
   #grow(sizeBytes: number): number {
     const start = this.#length;
     this.#length += sizeBytes;
@@ -118,18 +119,21 @@ class Writer {
   }
 
   int16(value: number): void {
-    this.#view.setInt16(this.#grow(2), value);
+    const start = this.#grow(2);
+    this.#view.setInt16(start, value);
   }
 
   int32(value: number): void {
-    this.#view.setInt32(this.#grow(4), value);
+    const start = this.#grow(4);
+    this.#view.setInt32(start, value);
   }
 
   nullableString(text: string | null): void {
     if (text === null) return this.int16(-1);
     const bytes = new TextEncoder().encode(text);
     this.int16(bytes.length);
-    this.#bytes.set(bytes, this.#grow(bytes.length));
+    const start = this.#grow(bytes.length);
+    this.#bytes.set(bytes, start);
   }
 
   nullableBytes(bytes: Uint8Array | null): void {

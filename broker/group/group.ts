@@ -80,11 +80,20 @@ export class Group {
     this.groupId = groupId;
   }
 
-  /** Nothing is known of it: as if it did not exist. */
+  /**
+   * Nothing is known of it: as if it did not exist. A generation that was given
+   * out is not to come again, even if the log never heard of it.
+   */
   get isBlank(): boolean {
-    return !this.isPersisted && this.state === "Empty" &&
+    return !this.isPersisted && this.generationId === 0 &&
+      this.state === "Empty" &&
       this.members.size === 0 && this.pendingMembers.size === 0 &&
       this.offsets.isEmpty;
+  }
+
+  /** There is more to forget than offsets. */
+  get hasMetadata(): boolean {
+    return this.isPersisted || this.generationId > 0;
   }
 
   addMember(member: Member, protocolType: string): void {
