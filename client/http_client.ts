@@ -129,10 +129,16 @@ function neverArrived(reason: string): boolean {
 
 /** Says in few words what the platform says in many. */
 function transportReason(error: unknown): string {
-  const message = error instanceof Error ? error.message : String(error);
   if (error instanceof DOMException && error.name === "AbortError") {
     return "the request was given up";
   }
+  // Deno's message is "fetch failed"; what happened is the cause's. Names of
+  // hosts must not be mistaken for reasons.
+  const deepest = error instanceof Error && error.cause instanceof Error
+    ? error.cause
+    : error;
+  const message = (deepest instanceof Error ? deepest.message : String(deepest))
+    .replace(/ for url \(\S*\)/, "").replace(/ from \S+ for \S+ \(\S+\)/, "");
   if (/refused/i.test(message)) return REFUSED;
   if (/dns|lookup|resolve|name or service/i.test(message)) {
     return NAME_NOT_FOUND;

@@ -113,8 +113,9 @@ export class FakeCluster {
     const method = init.method ?? "GET";
     this.calls.push(`${method} ${url.host}${url.pathname}`);
     if (broker < 0 || !this.isUp[broker]) {
-      throw new TypeError(
-        "error sending request: tcp connect error: Connection refused (os error 111)",
+      throw transportError(
+        url,
+        "client error (Connect): tcp connect error: Connection refused (os error 111)",
       );
     }
     this.requestsInFlight++;
@@ -370,8 +371,18 @@ export class FakeCluster {
   }
 }
 
+/** As Deno's fetch words it. */
+export function transportError(url: URL, reason: string): TypeError {
+  return new TypeError("fetch failed", {
+    cause: new Error(`error sending request for url (${url}): ${reason}`),
+  });
+}
+
 function lost(): TypeError {
-  return new TypeError("error sending request: Connection reset by peer");
+  return transportError(
+    new URL("http://localhost:8080/"),
+    "client error (SendRequest): connection closed before message completed",
+  );
 }
 
 function unknownTopic(topic: string): Response {
