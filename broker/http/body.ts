@@ -10,7 +10,7 @@
  * holds no more than the socket then.
  */
 import { Failure } from "../../contract/errors.ts";
-import type { Clock, Timers } from "../environment.ts";
+import type { Timers } from "../environment.ts";
 import { DeadlineQueue } from "./deadline_queue.ts";
 import type { HttpLimits } from "./limits.ts";
 import { Refusal } from "./problem.ts";
@@ -32,17 +32,11 @@ export class BodyReader {
   readonly #idle: DeadlineQueue;
   #heldBytes = 0;
 
-  constructor(
-    options: { clock: Clock; timers: Timers; limits: HttpLimits },
-  ) {
-    const { clock, timers, limits } = options;
+  constructor(options: { timers: Timers; limits: HttpLimits }) {
+    const { timers, limits } = options;
     this.#limits = limits;
-    this.#whole = new DeadlineQueue({ clock, timers, lengthMs: limits.bodyMs });
-    this.#idle = new DeadlineQueue({
-      clock,
-      timers,
-      lengthMs: limits.bodyIdleMs,
-    });
+    this.#whole = new DeadlineQueue({ timers, lengthMs: limits.bodyMs });
+    this.#idle = new DeadlineQueue({ timers, lengthMs: limits.bodyIdleMs });
   }
 
   /** Bytes of bodies held by requests that have not been answered. */

@@ -1,30 +1,32 @@
 /**
  * Many waits of one length with one timer: entries stand in the order of their
  * deadlines, and a sweep looks only at those that are due. A timer per request
- * would cost more than the request.
+ * would cost more than the request; so would reading the clock, which is why
+ * time is counted in sweeps.
  */
-import type { Clock, Timers } from "../environment.ts";
+import type { Timers } from "../environment.ts";
 
 export interface Deadline {
-  readonly dueMs: number;
+  /** The sweep that ends it. */
+  readonly dueSweep: number;
   readonly expire: () => void;
 }
 
-/** How late a deadline may fire: the time between sweeps. */
-const SWEEP_MS = 500;
+/** Time between sweeps: how much later than its length a wait may end. */
+export const SWEEP_MS = 500;
 
 export class DeadlineQueue {
-  readonly #clock: Clock;
   readonly #timers: Timers;
-  readonly #lengthMs: number;
+  readonly #sweeps: number;
   /** Insertion order is the order of deadlines: all waits are as long. */
   readonly #deadlines = new Set<Deadline>();
-  #sweepArmed = false;
+  #sweep = 0;
+  #isArmed = false;
 
-  constructor(options: { clock: Clock; timers: Timers; lengthMs: number }) {
-    this.#clock = options.clock;
+  constructor(options: { timers: Timers; lengthMs: number }) {
     this.#timers = options.timers;
-    this.#lengthMs = options.lengthMs;
+    // The sweep that comes next may be due at once.
+    this.#sweeps = Math.ceil(options.lengthMs / SWEEP_MS) + 1;
   }
 
   get size(): number {
@@ -33,12 +35,9 @@ export class DeadlineQueue {
 
   /** Calls `expire` once, from 0 to 500 ms after the length has passed. */
   add(expire: () => void): Deadline {
-    const deadline = {
-      dueMs: this.#clock.monotonicMs() + this.#lengthMs,
-      expire,
-    };
+    const deadline = { dueSweep: this.#sweep + this.#sweeps, expire };
     this.#deadlines.add(deadline);
-    if (!this.#sweepArmed) this.#arm();
+    if (!this.#isArmed) this.#arm();
     return deadline;
   }
 
@@ -48,12 +47,12 @@ export class DeadlineQueue {
   }
 
   #arm(): void {
-    this.#sweepArmed = true;
+    this.#isArmed = true;
     this.#timers.after(SWEEP_MS, () => {
-      this.#sweepArmed = false;
-      const nowMs = this.#clock.monotonicMs();
+      this.#isArmed = false;
+      this.#sweep++;
       for (const deadline of this.#deadlines) {
-        if (deadline.dueMs > nowMs) break;
+        if (deadline.dueSweep > this.#sweep) break;
         this.#deadlines.delete(deadline);
         deadline.expire();
       }

@@ -114,7 +114,14 @@ export class Exchange implements BodyHolder {
 
   /** The body's JSON. */
   async body(door: Door, maxBytes: number): Promise<ParsedBody | Failure> {
-    const bytes = await door.bodies.read(this, maxBytes);
+    return this.parse(door, await door.bodies.read(this, maxBytes));
+  }
+
+  /** What `BodyReader.read` gave, as JSON. */
+  parse(
+    door: Door,
+    bytes: Uint8Array<ArrayBuffer> | Failure,
+  ): ParsedBody | Failure {
     if (bytes instanceof Failure) return bytes;
     this.bodyBytes = bytes.length;
     // The message stands two levels down: {"messages":[{"message":...}]}.

@@ -75,13 +75,14 @@ export abstract class Fields<Value> {
     return this.#prefix + shown(name);
   }
 
-  /** The value as it is; undefined when absent. */
+  /** The value as it is; undefined when absent. Ask once for a name. */
   take(name: string): Value | undefined {
     this.#asked.push(name);
-    // `toString` and the like are not fields.
-    if (!Object.hasOwn(this.values, name)) return undefined;
-    this.#present++;
-    return this.values[name];
+    // Names come from our code, none of them from Object.prototype; JSON and
+    // queries have no undefined.
+    const value = this.values[name];
+    if (value !== undefined) this.#present++;
+    return value;
   }
 
   require(name: string): void {

@@ -116,7 +116,7 @@ class HttpServer {
       brokerId,
       version,
       limits,
-      bodies: new BodyReader({ ...environment, limits }),
+      bodies: new BodyReader({ timers: environment.timers, limits }),
       forwarder: new Forwarder({ environment, logger, brokerId, limits }),
       metricsText: options.metricsText,
       closing: this.#closing.signal,

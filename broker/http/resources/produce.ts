@@ -37,16 +37,27 @@ export function produceToTopic(exchange: Exchange, door: Door) {
   return topic instanceof Failure ? topic : produceTo(exchange, door, topic);
 }
 
-async function produceTo(
+/** The hot path: a promise less per request is a request more per second. */
+function produceTo(
   exchange: Exchange,
   door: Door,
   pathTopic: string | undefined,
-): Promise<Result> {
+): Result | Promise<Result> {
   if (exchange.search !== "") {
     const fault = exchange.refuseQuery();
     if (fault !== undefined) return fault;
   }
-  const body = await exchange.body(door, door.limits.batchBodyBytes);
+  return door.bodies.read(exchange, door.limits.batchBodyBytes).then((bytes) =>
+    produceBody(exchange, door, exchange.parse(door, bytes), pathTopic)
+  );
+}
+
+function produceBody(
+  exchange: Exchange,
+  door: Door,
+  body: ParsedBody | Failure,
+  pathTopic: string | undefined,
+): Result | Promise<Result> {
   if (body instanceof Failure) return body;
   const fields = BodyFields.of(body.value);
   if (fields instanceof Failure) return fields;
@@ -70,12 +81,10 @@ function readSettings(
   door: Door,
   pathTopic: string | undefined,
 ): ProduceSettings {
+  const { produceTimeoutMs, maxProduceTimeoutMs: max } = door.limits;
   return {
     topic: pathTopic ?? fields.topic("topic"),
-    timeoutMs: fields.integer("timeoutMs", {
-      min: 1,
-      max: door.limits.maxProduceTimeoutMs,
-    }) ?? door.limits.produceTimeoutMs,
+    timeoutMs: fields.integer("timeoutMs", { min: 1, max }) ?? produceTimeoutMs,
     receipt: fields.boolean("receipt") ?? false,
     producer: readProducer(fields),
   };
@@ -104,40 +113,64 @@ function readProducer(fields: BodyFields): ProducerIdentity | undefined {
   return identity;
 }
 
-/** One message; every `await` that is not needed is left out (hot path). */
-async function produceOne(
+function produceOne(
   exchange: Exchange,
   door: Door,
   { body, fields, settings }: ProduceInput,
-): Promise<Result> {
+): Result | Promise<Result> {
   const exact = messageOf(body, fields.values.message);
-  const { record, partition: given } = readMessage(fields, exact, door.limits);
-  if (settings.producer !== undefined && given === undefined) {
+  const { record, partition } = readMessage(fields, exact, door.limits);
+  if (settings.producer !== undefined && partition === undefined) {
     fields.refuse("partition", NEEDS_PARTITION);
   }
   const fault = fields.fault();
   if (fault !== undefined) return fault;
+  const work: Work = { exchange, door, settings, record };
+  const chosen = partition ??
+    door.operations.records.choosePartition(settings.topic, record.key);
+  return chosen instanceof Promise
+    ? chosen.then((later) => routeOne(work, later))
+    : routeOne(work, chosen);
+}
 
-  const { records } = door.operations;
-  const { topic } = settings;
-  let partition: number | Failure | undefined = given;
-  if (partition === undefined) {
-    const chosen = records.choosePartition(topic, record.key);
-    partition = chosen instanceof Promise ? await chosen : chosen;
-    if (partition instanceof Failure) return partition;
-  }
-  const found = records.route(topic, partition);
-  const route = found instanceof Promise ? await found : found;
+/** One record on its way to its partition. */
+interface Work {
+  readonly exchange: Exchange;
+  readonly door: Door;
+  readonly settings: ProduceSettings;
+  readonly record: NewRecord;
+}
+
+function routeOne(
+  work: Work,
+  partition: number | Failure,
+): Result | Promise<Result> {
+  if (partition instanceof Failure) return partition;
+  const { door, settings } = work;
+  const route = door.operations.records.route(settings.topic, partition);
+  return route instanceof Promise
+    ? route.then((later) => storeOne(work, partition, later))
+    : storeOne(work, partition, route);
+}
+
+function storeOne(
+  { exchange, door, settings, record }: Work,
+  partition: number,
+  route: PartitionRoute | Failure,
+): Result | Promise<Result> {
   if (route instanceof Failure) return route;
+  const { topic } = settings;
   if (!route.isLocal) {
     if (exchange.isForwarded) return notLeader(topic, partition);
     const text = newRecordText(record, partition);
     return forwardProduce(door, route, settings, text.slice(1, -1));
   }
-  const produced = await records.produce(topic, partition, [record], settings);
-  return produced instanceof Failure
-    ? produced
-    : jsonText(producedText(produced, record, partition, 0, settings));
+  return door.operations.records.produce(topic, partition, [record], settings)
+    .then((produced) =>
+      produced instanceof Failure
+        ? produced
+        : jsonText(producedText(produced, record, partition, 0, settings))
+    );
 }
 
 export const NEEDS_PARTITION =
