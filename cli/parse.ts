@@ -84,6 +84,8 @@ interface Gathered {
   readonly texts: Map<string, string[]>;
   readonly positionals: string[];
   readonly faults: string[];
+  /** Options that were typed, even wrongly: they are not "missing" as well. */
+  readonly typed: Set<string>;
   wantsHelp: boolean;
 }
 
@@ -100,6 +102,7 @@ function parseArguments(
   const options: Record<string, unknown> = {};
   const given = new Set<string>();
   for (const [name, option] of Object.entries(command.options)) {
+    if (gathered.typed.has(name) && !texts.has(name)) continue;
     const value = readOption(name, option, texts, readVariable, given);
     if (value instanceof OptionFault) faults.push(value.reason);
     else options[name] = value;
@@ -117,6 +120,7 @@ function gather(command: Command, args: readonly string[]): Gathered {
     texts: new Map(),
     positionals: [],
     faults: [],
+    typed: new Set(),
     wantsHelp: false,
   };
   const flags = flagTable(command);
@@ -180,6 +184,7 @@ function takeOption(
     return 0;
   }
   const { name, option, bareText } = meaning;
+  gathered.typed.add(name);
   let used = 0;
   let text: string;
   if (equals >= 0) {
