@@ -151,17 +151,43 @@ async function readFrom(
       ? start
       : await records.findOffset(topic, partition, start);
     if (offset instanceof Failure) return offset;
-    const result = await records.read(topic, partition, {
-      offset,
-      maxRecords: input.max ?? 1,
-      maxBytes: input.maxBytes,
-      waitMs: input.waitMs,
-      validate: input.validate,
-      signal,
-    });
+    const result = await readOn(door, input, offset, signal);
     const isPassed = result instanceof Failure &&
       result.code === "OFFSET_OUT_OF_RANGE" && typeof start !== "number";
     if (!isPassed || attempt === 1) return result;
+  }
+}
+
+/** Reads of one request that may find nothing but records left out. */
+const MAX_EMPTY_READS = 100;
+
+/**
+ * One record has no `nextOffset` beside it, so a client that asks for one could
+ * not get past records that are left out: the reading goes on for it.
+ */
+async function readOn(
+  door: Door,
+  input: ConsumeInput,
+  start: number,
+  signal: AbortSignal | undefined,
+): Promise<ReadResult | Failure> {
+  const { topic, partition, max, maxBytes, waitMs, validate } = input;
+  let offset = start;
+  for (let reads = 1;; reads++) {
+    const result = await door.operations.records.read(topic, partition, {
+      offset,
+      maxRecords: max ?? 1,
+      maxBytes,
+      waitMs,
+      validate,
+      signal,
+    });
+    if (result instanceof Failure || max !== undefined) return result;
+    const isLeftOut = result.records.length === 0 && result.nextOffset > offset;
+    if (!isLeftOut || reads === MAX_EMPTY_READS || signal?.aborted) {
+      return result;
+    }
+    offset = result.nextOffset;
   }
 }
 

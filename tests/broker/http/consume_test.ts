@@ -237,3 +237,28 @@ Deno.test("GET /v1/.../records reads a hundred from the earliest by default", as
       400,
   );
 });
+
+Deno.test("GET /consume for one record goes on past those that are left out", async () => {
+  const test = demo();
+  const asked: number[] = [];
+  const record = {
+    offset: 3,
+    timestampMs: 1,
+    key: null,
+    value: encode("good"),
+    headers: [],
+  };
+  test.operations.records.read = (_topic, _partition, { offset }) => {
+    asked.push(offset);
+    return Promise.resolve({
+      records: offset === 3 ? [record] : [],
+      nextOffset: offset + 1,
+      logStartOffset: 0,
+      highWatermark: 4,
+      skipped: [],
+    });
+  };
+  const answer = await test.json("GET", `${DEMO}&offset=0&validate=true`);
+  assertEquals([answer.offset, answer.message], [3, "good"]);
+  assertEquals(asked, [0, 1, 2, 3]);
+});
