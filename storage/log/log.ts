@@ -42,6 +42,8 @@ export interface LogOptions {
   nowMs: number;
 }
 
+const RECOVERED_BYTES_WORTH_CHECKPOINT = 4 * 1024 * 1024;
+
 export class Log {
   readonly #core: LogCore;
   readonly #flusher: LogFlusher;
@@ -69,7 +71,7 @@ export class Log {
     const core = new LogCore({ files: options.openFiles, ...options });
     recoverLog(core, options.nowMs);
     const log = new Log(core);
-    if (core.needsCheckpoint) log.#checkpointIfRoom();
+    if (core.needsCheckpoint) log.#settleRecovered();
     core.assertOrder();
     return log;
   }
@@ -344,6 +346,17 @@ export class Log {
   delete(): void {
     this.#release();
     this.#core.files.fileSystem.remove(this.#core.directory);
+  }
+
+  /**
+   * What recovery kept becomes durable. A checkpoint costs several syncs: a
+   * little that would be read again is not worth it when a thousand logs open.
+   */
+  #settleRecovered(): void {
+    const core = this.#core;
+    const isMuch = core.bytesSinceCheckpoint > RECOVERED_BYTES_WORTH_CHECKPOINT;
+    if (isMuch || core.hasRolled) this.#checkpointIfRoom();
+    else this.#flusher.flushDataNow();
   }
 
   /** Without room the older checkpoint stays, and recovery reads more. */
