@@ -53,6 +53,8 @@ export class MetadataImage {
   readonly schemas: ReadonlyMap<number, SchemaFact>;
   /** Partition states by topic id, for topics shown or not. */
   readonly #partitions: ReadonlyMap<string, readonly PartitionImage[]>;
+  /** Made when first asked for. */
+  #topicsById: Map<string, TopicImage> | undefined;
 
   private constructor(parts: ImageParts) {
     this.revision = parts.revision;
@@ -95,6 +97,13 @@ export class MetadataImage {
     });
     for (const event of events) draft.apply(event);
     return new MetadataImage(draft.finish());
+  }
+
+  topicById(topicId: string): TopicImage | undefined {
+    this.#topicsById ??= new Map(
+      [...this.topics.values()].map((topic) => [topic.topicId, topic]),
+    );
+    return this.#topicsById.get(topicId);
   }
 
   isAlive(brokerId: number): boolean {

@@ -164,15 +164,25 @@ export interface TopicView {
   readonly config: readonly TopicConfigEntry[];
 }
 
+/** `validateOnly`: say what would come of it, and change nothing. */
+export interface ChangeOptions {
+  readonly validateOnly?: boolean;
+}
+
 export interface TopicOperations {
   /** `exists`: a topic of the very same shape is there. */
   create(
     request: CreateTopicRequest,
+    options?: ChangeOptions,
   ): Promise<{ status: "created" | "exists" } | Failure>;
   /** Sorted by name. */
   list(options?: { includeInternal?: boolean }): TopicView[];
   describe(topic: string): Promise<TopicView | Failure>;
-  alter(topic: string, change: AlterTopicRequest): Promise<TopicView | Failure>;
+  alter(
+    topic: string,
+    change: AlterTopicRequest,
+    options?: ChangeOptions,
+  ): Promise<TopicView | Failure>;
   delete(topic: string): Promise<Failure | undefined>;
 }
 

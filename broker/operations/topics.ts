@@ -25,7 +25,11 @@ import { placePartitions } from "../cluster/placement.ts";
 import type { Environment } from "../environment.ts";
 import { type TopicConfig, topicSettingFault } from "../topic_config.ts";
 import { topicView } from "./descriptions.ts";
-import type { TopicOperations, TopicView } from "./operations.ts";
+import type {
+  ChangeOptions,
+  TopicOperations,
+  TopicView,
+} from "./operations.ts";
 import { unknownTopic } from "./partition_access.ts";
 
 export interface TopicsOptions {
@@ -45,6 +49,7 @@ export class Topics implements TopicOperations {
 
   async create(
     request: CreateTopicRequest,
+    options: ChangeOptions = {},
   ): Promise<{ status: "created" | "exists" } | Failure> {
     const shape = this.#shape(request);
     if (shape instanceof Failure) return shape;
@@ -53,6 +58,7 @@ export class Topics implements TopicOperations {
     if (existing !== undefined) return compareShapes(existing, shape);
     const states = this.#place(shape, 0, shape.partitions);
     if (states instanceof Failure) return states;
+    if (options.validateOnly) return { status: "created" };
     await this.#putPartitions(shape.topicId, 0, states, []);
     const key = KEYS.topic(request.topic);
     const { succeeded } = await this.#options.view.transact({
@@ -92,6 +98,7 @@ export class Topics implements TopicOperations {
   async alter(
     name: string,
     change: AlterTopicRequest,
+    options: ChangeOptions = {},
   ): Promise<TopicView | Failure> {
     const { view } = this.#options;
     for (;;) {
@@ -105,6 +112,7 @@ export class Topics implements TopicOperations {
         next.partitions - topic.partitions,
       );
       if (states instanceof Failure) return states;
+      if (options.validateOnly) return await this.describe(name);
       const key = KEYS.topic(name);
       const compare: Compare[] = [
         { key, target: "modRevision", equals: topic.modRevision },

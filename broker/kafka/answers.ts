@@ -1,0 +1,47 @@
+/** What the handlers of door two share: codes, and addresses as clients see them. */
+import { type ErrorCode, ERRORS, Failure } from "../../contract/errors.ts";
+import type { BrokerImage } from "../cluster/metadata_image.ts";
+import type { PeerAddress } from "../environment.ts";
+
+/** The number on the wire. */
+export function kafkaCode(code: ErrorCode | undefined): number {
+  return code === undefined ? 0 : ERRORS[code].kafkaCode;
+}
+
+/** Error code and message of an outcome; 0 and null when it is none. */
+export function errorFields(
+  outcome: unknown,
+): { errorCode: number; errorMessage: string | null } {
+  return outcome instanceof Failure
+    ? { errorCode: kafkaCode(outcome.code), errorMessage: outcome.detail }
+    : { errorCode: 0, errorMessage: null };
+}
+
+const LOOPBACK = /^(127\.|::1$|localhost$)/;
+
+/**
+ * The host that a client is told for a broker: what the broker was given, but a
+ * client that came over a network is not sent to its own loopback.
+ */
+export function hostFor(broker: { host: string }, local: PeerAddress): string {
+  return LOOPBACK.test(broker.host) && !LOOPBACK.test(local.hostname)
+    ? local.hostname
+    : broker.host;
+}
+
+/** The brokers that a Kafka client can reach, in id order. */
+export function kafkaBrokers(
+  brokers: Iterable<BrokerImage>,
+  local: PeerAddress,
+): { id: number; host: string; port: number; rack: string | null }[] {
+  return [...brokers]
+    .flatMap((broker) =>
+      broker.kafkaPort === null ? [] : [{
+        id: broker.id,
+        host: hostFor(broker, local),
+        port: broker.kafkaPort,
+        rack: broker.rack,
+      }]
+    )
+    .sort((a, b) => a.id - b.id);
+}

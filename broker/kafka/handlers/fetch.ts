@@ -1,0 +1,84 @@
+/**
+ * Fetch 4-17: whole batches as stored, in the order of the request. Sessions
+ * (KIP-227) are refused: every answer is full and has session id 0.
+ */
+import { Failure } from "../../../contract/errors.ts";
+import type { MetadataView } from "../../cluster/metadata_view.ts";
+import type { Batches, FetchedPartition } from "../../operations/batches.ts";
+import { kafkaCode } from "../answers.ts";
+import { serve } from "../handler.ts";
+import { fetchApi } from "../messages/fetch.ts";
+
+export const FETCH_LIMITS = {
+  /** Longest wait, whatever the client asks. */
+  maxWaitMs: 60_000,
+  /** Bytes of one answer, whatever the client asks (fetch.max.bytes). */
+  maxBytes: 57_671_680,
+} as const;
+
+const FIRST_VERSION_BY_ID = 13;
+const READ_COMMITTED = 1;
+const NO_BYTES = new Uint8Array();
+
+export function fetchHandler(batches: Batches, view: MetadataView) {
+  return serve(fetchApi, async (request, { apiVersion, signal }) => {
+    const byId = apiVersion >= FIRST_VERSION_BY_ID;
+    // Looked up once: a topic may go while the request waits.
+    const topics = request.topics.map((asked) => ({
+      ...asked,
+      name: byId ? view.image.topicById(asked.topicId)?.name : asked.topic,
+    }));
+    const known = topics.flatMap(({ name, partitions }) =>
+      name === undefined ? [] : partitions.map((partition) => ({
+        topic: name,
+        partition: partition.partition,
+        fetchOffset: partition.fetchOffset,
+        maxBytes: partition.partitionMaxBytes,
+        currentLeaderEpoch: partition.currentLeaderEpoch,
+      }))
+    );
+    const isAllKnown = topics.every(({ name }) => name !== undefined);
+    const fetched = await batches.fetch({
+      partitions: known,
+      maxWaitMs: isAllKnown
+        ? Math.min(request.maxWaitMs, FETCH_LIMITS.maxWaitMs)
+        : 0,
+      minBytes: Math.min(request.minBytes, FETCH_LIMITS.maxBytes),
+      maxBytes: Math.min(request.maxBytes, FETCH_LIMITS.maxBytes),
+      readCommitted: request.isolationLevel === READ_COMMITTED,
+      signal,
+    });
+    let next = 0;
+    const responses = topics.map(({ name, topic, topicId, partitions }) => ({
+      topic,
+      topicId,
+      partitions: partitions.map(({ partition }) =>
+        partitionResponse(
+          partition,
+          name !== undefined ? fetched[next++] : new Failure(
+            "UNKNOWN_TOPIC_ID",
+            `There is no topic with the id ${topicId}`,
+          ),
+        )
+      ),
+    }));
+    return { responses };
+  });
+}
+
+function partitionResponse(
+  partitionIndex: number,
+  outcome: FetchedPartition | Failure,
+) {
+  if (outcome instanceof Failure) {
+    return {
+      partitionIndex,
+      errorCode: kafkaCode(outcome.code),
+      highWatermark: -1,
+      abortedTransactions: null,
+      records: NO_BYTES,
+    };
+  }
+  const { bytes, ...offsets } = outcome;
+  return { partitionIndex, errorCode: 0, ...offsets, records: bytes };
+}
