@@ -6,7 +6,7 @@ export const CONSUMER_LIMITS = {
   largestFetchBytes: 4 * 1024 * 1024,
   smallestFetchBytes: 64 * 1024,
   /** Bytes asked for by all partitions together, about. */
-  bufferedBytes: 64 * 1024 * 1024,
+  bufferedBytes: 32 * 1024 * 1024,
   /** Answers that wait to be taken, per partition. */
   answersAhead: 2,
   /** Requests in flight together. */

@@ -6,6 +6,7 @@ import { EXIT_DONE, EXIT_FAILED } from "../../cli/run.ts";
 import { CONTRACT_LIMITS } from "../../contract/limits.ts";
 import { Producer } from "../producer.ts";
 import { nextInTurn, onceEach } from "./interactive_producer.ts";
+import { Interrupted, type Interruption } from "./interruption.ts";
 import { type Line, LineReader, LineTooLong } from "./line_reader.ts";
 import { LineFault, type LineForm, readRecordLine } from "./record_lines.ts";
 import { OutputClosed } from "../terminal.ts";
@@ -33,7 +34,7 @@ export interface BulkOptions {
   readonly form: LineForm;
   readonly acknowledgements: AcknowledgementForm;
   readonly deliveryTimeoutMs: number;
-  readonly interrupted: Promise<void>;
+  readonly interruption: Interruption;
 }
 
 export async function produceLines(
@@ -58,7 +59,6 @@ class BulkProducer {
   #lineNumber = 0;
   #acknowledged = 0;
   #refused = 0;
-  #isInterrupted = false;
   #isPrinting: boolean;
   /** Acknowledgements to print. */
   #pendingText = "";
@@ -97,14 +97,11 @@ class BulkProducer {
   }
 
   async run(): Promise<number> {
-    const interrupted = this.#options.interrupted.then(() => {
-      this.#isInterrupted = true;
-      return null;
-    });
+    const { interruption } = this.#options;
     try {
-      while (!this.#isInterrupted && this.#producer.fault === undefined) {
-        const lines = await Promise.race([this.#lines.nextAll(), interrupted]);
-        if (lines === null) break;
+      while (this.#producer.fault === undefined) {
+        const lines = await interruption.either(this.#lines.nextAll());
+        if (lines === null || lines instanceof Interrupted) break;
         if (lines instanceof LineTooLong) {
           this.#inputFault = `line ${this.#lineNumber + 1} is longer than ` +
             `${lines.limitBytes} bytes`;
@@ -124,7 +121,8 @@ class BulkProducer {
 
   async #send(lines: readonly Line[]): Promise<void> {
     for (const line of lines) {
-      if (this.#isInterrupted || this.#producer.fault !== undefined) return;
+      const { isInterrupted } = this.#options.interruption;
+      if (isInterrupted || this.#producer.fault !== undefined) return;
       this.#lineNumber++;
       const record = readRecordLine(line, this.#options.form);
       const fault = record instanceof LineFault
@@ -202,7 +200,7 @@ class BulkProducer {
           `acknowledged of ${counted(this.#lineNumber, "line")} read`,
       );
     }
-    if (this.#isInterrupted) {
+    if (this.#options.interruption.isInterrupted) {
       await printer.error(
         `Interrupted: ${counted(this.#acknowledged, "message")} acknowledged ` +
           `of ${counted(this.#lineNumber, "line")} read${refused}\n`,

@@ -24,6 +24,7 @@ import {
   topicFault,
 } from "./common_options.ts";
 import { onceEach } from "./interactive_producer.ts";
+import { Interruption } from "./interruption.ts";
 import { printable } from "./printer.ts";
 import { askForPlace } from "./producer_command.ts";
 import { Progress } from "./progress.ts";
@@ -139,18 +140,14 @@ async function consume(
   settings: ConsumerSettings,
 ): Promise<number> {
   const session = new Session("consumer", terminal, settings.meta);
-  const interruption = Promise.withResolvers<void>();
-  const listener = terminal.onInterrupt(() => {
-    interruption.resolve();
-    listener.cancel();
-  });
+  const interruption = new Interruption(terminal);
   try {
     const nobody = await session.cluster.refresh();
     if (nobody !== undefined) return await session.fail(nobody.text);
     const questions = new Questions(
       session,
       LONGEST_ANSWER_BYTES,
-      interruption.promise,
+      interruption,
     );
     const place = await askForPlace(
       session,
@@ -164,9 +161,9 @@ async function consume(
     if (isNumber && place.partition === undefined) {
       return await session.fail("--offset with a number needs one partition");
     }
-    return await follow(session, settings, place, interruption.promise);
+    return await follow(session, settings, place, interruption);
   } finally {
-    listener.cancel();
+    interruption.close();
   }
 }
 
@@ -174,7 +171,7 @@ async function follow(
   session: Session,
   settings: ConsumerSettings,
   place: { topic: string; partition: number | undefined; partitions: number },
-  interrupted: Promise<void>,
+  interruption: Interruption,
 ): Promise<number> {
   const { terminal, printer } = session;
   const { topic, partition } = place;
@@ -216,7 +213,7 @@ async function follow(
     count: () => count,
   });
   const form = outputForm(settings, place);
-  interrupted.then(() => consumer.stop());
+  interruption.onInterrupt(() => consumer.stop());
   try {
     while (count < wanted) {
       const records = await consumer.next(

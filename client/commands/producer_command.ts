@@ -18,6 +18,7 @@ import {
   topicFault,
 } from "./common_options.ts";
 import { produceInteractively } from "./interactive_producer.ts";
+import { Interruption } from "./interruption.ts";
 import { NoAnswer, partitionRange, Questions } from "./questions.ts";
 import type { LineForm } from "./record_lines.ts";
 import { quietly, Session } from "./session.ts";
@@ -95,22 +96,18 @@ async function produce(
   settings: ProducerSettings,
 ): Promise<number> {
   const session = new Session("producer", terminal, settings.meta);
-  const interruption = Promise.withResolvers<void>();
-  const listener = terminal.onInterrupt(() => {
-    interruption.resolve();
-    listener.cancel();
-  });
+  const interruption = new Interruption(terminal);
   try {
-    return await produceUntil(session, settings, interruption.promise);
+    return await produceUntil(session, settings, interruption);
   } finally {
-    listener.cancel();
+    interruption.close();
   }
 }
 
 async function produceUntil(
   session: Session,
   settings: ProducerSettings,
-  interrupted: Promise<void>,
+  interruption: Interruption,
 ): Promise<number> {
   const { terminal } = session;
   const { topic, timeout } = settings;
@@ -134,12 +131,12 @@ async function produceUntil(
         ? "text"
         : "none",
       deliveryTimeoutMs,
-      interrupted,
+      interruption,
     });
   }
   const nobody = await session.cluster.refresh();
   if (nobody !== undefined) return await session.fail(nobody.text);
-  const questions = new Questions(session, LONGEST_LINE_BYTES, interrupted);
+  const questions = new Questions(session, LONGEST_LINE_BYTES, interruption);
   const place = await askForPlace(session, questions, settings);
   if (place instanceof NoAnswer) return EXIT_DONE;
   if (typeof place === "number") return place;

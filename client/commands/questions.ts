@@ -5,6 +5,7 @@
 import { topicNameFault } from "../../contract/limits.ts";
 import type { PartitionLocation } from "../../contract/http.ts";
 import { NobodyAnswers } from "../cluster.ts";
+import { Interrupted, type Interruption } from "./interruption.ts";
 import { type Line, LineReader, LineTooLong } from "./line_reader.ts";
 import { noSuchTopic, type Session } from "./session.ts";
 import { printable } from "./printer.ts";
@@ -15,24 +16,24 @@ export class NoAnswer {}
 export class Questions {
   readonly #session: Session;
   readonly #lines: LineReader;
-  readonly #interrupted: Promise<NoAnswer>;
+  readonly #interruption: Interruption;
 
   constructor(
     session: Session,
     limitBytes: number,
-    interrupted: Promise<void>,
+    interruption: Interruption,
   ) {
     this.#session = session;
     this.#lines = new LineReader(session.terminal.input, limitBytes);
-    this.#interrupted = interrupted.then(() => new NoAnswer());
+    this.#interruption = interruption;
   }
 
   /** The next line typed after a prompt. */
   async ask(prompt: string): Promise<Line | LineTooLong | NoAnswer> {
     const { printer, terminal } = this.#session;
     await printer.out(prompt);
-    const line = await Promise.race([this.#lines.next(), this.#interrupted]);
-    if (line !== null && !(line instanceof NoAnswer)) return line;
+    const line = await this.#interruption.either(this.#lines.next());
+    if (line !== null && !(line instanceof Interrupted)) return line;
     // What follows must not stand behind the prompt.
     if (terminal.output.isTerminal) await printer.out("\n");
     return new NoAnswer();
