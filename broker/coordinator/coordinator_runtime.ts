@@ -192,9 +192,9 @@ export class CoordinatorRuntime<A extends Api, Record, Notice, Action> {
   }
 
   async #act(action: Action): Promise<void> {
-    const { perform } = this.#options;
-    invariant(perform !== undefined, "the core's actions can be performed");
-    const notice = await perform(action, this.#abort.signal);
+    const work = this.#options.perform?.(action, this.#abort.signal);
+    invariant(work !== undefined, "the core's actions can be performed");
+    const notice = await work;
     if (notice !== undefined) this.#handle({ type: "notice", notice });
   }
 

@@ -146,8 +146,12 @@ export class GroupCoordinator
   }
 
   #turn(now: Instant): Turn {
-    const { config, partitionExists } = this.#options;
-    return new Turn({ now, config, partitionExists });
+    return new Turn({
+      now,
+      config: this.#options.config,
+      partitionExists: (topic, partition) =>
+        this.#options.partitionExists(topic, partition),
+    });
   }
 
   #lane(groupId: string): Lane {
