@@ -130,9 +130,11 @@ export class Delivery {
         // The broker forgot us (KIP-360) and stores nothing of this batch.
         this.#forgetIdentity(queue);
       } else if (!isRetriable(fault)) {
-        return isAboutRecords(fault) ? fault : new DeliveryFault(
-          `${faultText(fault)} (${fault.code})`,
-        );
+        // Cutting a batch that an earlier attempt may have stored would store
+        // parts of it twice.
+        if (isAboutRecords(fault) && !mayBeStored) return fault;
+        const doubt = mayBeStored ? "; it may have been stored before" : "";
+        return new DeliveryFault(`${faultText(fault)} (${fault.code})${doubt}`);
       } else {
         mayBeStored ||= fault.code !== "NOT_LEADER_OR_FOLLOWER";
       }

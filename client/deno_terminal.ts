@@ -1,7 +1,9 @@
 /** The terminal on Deno: the only file of `client` that touches the platform. */
 import { type Output, OutputClosed, type Terminal } from "./terminal.ts";
 
-const SIGNALS = ["SIGINT", "SIGTERM"] as const;
+const SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows"
+  ? ["SIGINT", "SIGBREAK"]
+  : ["SIGINT", "SIGTERM"];
 
 interface DenoOutput {
   isTerminal(): boolean;

@@ -10,7 +10,7 @@ export const PRODUCER_LIMITS = {
   /** What a stored record costs beyond its text, at most. */
   recordOverheadBytes: 24,
   /** Characters of JSON waiting or in flight before `send` asks to wait. */
-  bufferedCharacters: 16 * 1024 * 1024,
+  bufferedCharacters: 8 * 1024 * 1024,
   /** Requests in flight together; one per partition at most. */
   requestsInFlight: 16,
   /** Longest wait for one answer; the request is then repeated. */

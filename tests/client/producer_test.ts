@@ -321,6 +321,24 @@ Deno.test("a lost history is a fault, not a silent gap", async () => {
   );
 });
 
+Deno.test("a batch that may be stored is not cut when it is refused later", async () => {
+  const setup = await setUp(1, { lingerMs: 5 });
+  const { world, fake, producer, rejected, send } = setup;
+  fake.onProduce = () => {
+    fake.onProduce = () =>
+      problem("INVALID_RECORD", "A new schema refuses it.");
+    return "store and lose the answer";
+  };
+  send("a", "b");
+  await world.drive(producer.flush());
+  assertEquals(fake.messages("demo", 0), ["a", "b"]);
+  assertEquals(rejected, []);
+  assertEquals(
+    producer.fault?.reason,
+    "A new schema refuses it (INVALID_RECORD); it may have been stored before",
+  );
+});
+
 Deno.test("Producer.stop() sends nothing further", async () => {
   const { world, fake, producer, send } = await setUp(1);
   producer.stop("enough");
