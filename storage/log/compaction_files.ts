@@ -8,12 +8,31 @@
 import type { OpenFiles } from "./open_files.ts";
 import { SEGMENT_SUFFIXES, segmentPath } from "./segment.ts";
 
-export const CLEANED_SUFFIX = ".log.cleaned";
-export const SWAP_SUFFIX = ".log.swap";
+const CLEANED_SUFFIX = ".log.cleaned";
+const SWAP_SUFFIX = ".log.swap";
 const SWAP_NAME = /^(\d{20})-(\d{20})\.log\.swap$/;
 
+/** Where the new batches are gathered: nothing counts on it. */
+export function cleanedPath(directory: string, firstBase: number): string {
+  return segmentPath(directory, firstBase) + CLEANED_SUFFIX;
+}
+
+/** From now on the new segment, which is on the disk, is the one that counts. */
+export function beginSwap(
+  files: OpenFiles,
+  directory: string,
+  firstBase: number,
+  lastBase: number,
+): void {
+  files.fileSystem.rename(
+    cleanedPath(directory, firstBase),
+    swapPath(directory, firstBase, lastBase),
+  );
+  files.fileSystem.syncDirectory(directory);
+}
+
 /** Names both ends: the first base offset and the last one it replaces. */
-export function swapPath(
+function swapPath(
   directory: string,
   firstBase: number,
   lastBase: number,

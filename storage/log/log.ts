@@ -8,6 +8,12 @@
 import { invariant } from "../assert.ts";
 import type { FileSystem } from "../file_system.ts";
 import { DiskFullError, type StorageError } from "../error.ts";
+import {
+  Compaction,
+  type CompactionOptions,
+  type CompactionResult,
+  isCompactionDue,
+} from "./compaction.ts";
 import type { BatchHeader } from "./batch_header.ts";
 import { type AppendOutcome, LogAppender } from "./log_appender.ts";
 import type { LogConfig } from "./log_config.ts";
@@ -29,6 +35,7 @@ import { type LeaderEpoch, type Offset, offset } from "./types.ts";
 export { DEFAULT_LOG_CONFIG, type LogConfig } from "./log_config.ts";
 export type { AppendInfo, AppendOutcome } from "./log_appender.ts";
 export type { ReadOptions, ReadResult, TimedOffset } from "./log_reader.ts";
+export type { CompactionOptions, CompactionResult } from "./compaction.ts";
 export { OpenFiles } from "./open_files.ts";
 
 export interface LogOptions {
@@ -281,6 +288,35 @@ export class Log {
       const first = core.segments[0].baseOffset;
       if (first > core.logStartOffset) core.logStartOffset = first;
     });
+  }
+
+  /** Whether `compact` would be worth its while (dirty ratio, lag). */
+  isCompactionDue(options: { nowMs: number; below: Offset }): boolean {
+    return isCompactionDue(this.#core, options);
+  }
+
+  /**
+   * Keeps the last record of each key in closed segments below the bound. Reads
+   * and appends go on meanwhile; truncation, a raised log start or `close` end
+   * it early, without harm. One at a time.
+   *
+   * @throws DiskFullError and leaves the log as it was.
+   */
+  async compact(options: CompactionOptions): Promise<CompactionResult> {
+    const core = this.#core;
+    core.assertWritable();
+    invariant(!core.isCompacting, "A log is compacted by one caller at a time");
+    core.isCompacting = true;
+    try {
+      return await new Compaction(core, options).run();
+    } finally {
+      core.isCompacting = false;
+    }
+  }
+
+  /** Exclusive: below, only the last value of each key is left. */
+  get compactedUpTo(): Offset {
+    return this.#core.compactedUpTo;
   }
 
   /** Closes the active segment when it holds anything. */

@@ -4,7 +4,7 @@
  * state; appending, reading, flushing, recovering and cleaning are elsewhere.
  */
 import { invariant } from "../assert.ts";
-import { StorageError } from "../error.ts";
+import { CorruptLogError, StorageError } from "../error.ts";
 import type { BatchHeader } from "./batch_header.ts";
 import { type Checkpoint, CheckpointFile } from "./checkpoint.ts";
 import { EpochCache } from "./epoch_cache.ts";
@@ -60,6 +60,7 @@ export class LogCore {
   /** Counts truncations and checkpoints: a flush begun before one is void. */
   generation = 0;
   isClosed = false;
+  isCompacting = false;
   /** The latest wall clock that a caller has told. */
   nowMs: number;
   /** Offsets of the snapshot files, ascending. */
@@ -94,6 +95,15 @@ export class LogCore {
       { cause },
     );
     return this.#failure;
+  }
+
+  /** Stored bytes are wrong: the log goes offline and says where. */
+  corrupt(segment: Segment, reason: string, at: number): CorruptLogError {
+    const error = new CorruptLogError("read", segment.path, reason, {
+      position: at,
+    });
+    this.goOffline(error);
+    return error;
   }
 
   assertWritable(): void {

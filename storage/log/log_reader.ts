@@ -3,7 +3,6 @@
  * transaction. It changes nothing and decodes only where an answer is inside a
  * batch.
  */
-import { CorruptLogError } from "../error.ts";
 import {
   BATCH_HEADER_BYTES,
   InvalidBatchError,
@@ -198,7 +197,7 @@ export class LogReader {
       return readBatchHeader(buffer, at);
     } catch (error) {
       if (!(error instanceof InvalidBatchError)) throw error;
-      throw this.#corrupt(segment, error.message, position + at);
+      throw this.#core.corrupt(segment, error.message, position + at);
     }
   }
 
@@ -248,14 +247,6 @@ export class LogReader {
 
   #assertNoFault(segment: Segment, scanner: BatchScanner): void {
     if (scanner.fault === undefined) return;
-    throw this.#corrupt(segment, scanner.fault, scanner.position);
-  }
-
-  #corrupt(segment: Segment, reason: string, at: number): CorruptLogError {
-    const error = new CorruptLogError("read", segment.path, reason, {
-      position: at,
-    });
-    this.#core.goOffline(error);
-    return error;
+    throw this.#core.corrupt(segment, scanner.fault, scanner.position);
   }
 }

@@ -98,7 +98,9 @@ export class ProducerState {
     if (producerId < 0) return APPEND;
     const entry = this.#entries.get(producerId);
     if (entry === undefined) return APPEND;
-    if (!header.isControl && producerEpoch === entry.epoch) {
+    // A group coordinator's transactional commits carry no sequence.
+    const hasSequence = !header.isControl && baseSequence >= 0;
+    if (hasSequence && producerEpoch === entry.epoch) {
       const same = entry.batches.find((batch) =>
         batch.baseSequence === baseSequence &&
         batch.lastSequence === header.lastSequence
@@ -116,7 +118,7 @@ export class ProducerState {
     }
     if (header.isControl) return APPEND;
     const expected = producerEpoch > entry.epoch ? 0 : nextSequence(entry);
-    if (baseSequence !== expected) {
+    if (hasSequence && baseSequence !== expected) {
       return reject(
         "OUT_OF_ORDER_SEQUENCE_NUMBER",
         `Producer ${producerId} sent sequence ${baseSequence}, expected is ${expected}`,
@@ -161,9 +163,11 @@ export class ProducerState {
         ? [...old.batches.slice(1 - REMEMBERED_BATCHES), batch]
         : [batch],
       coordinatorEpoch: old?.coordinatorEpoch ?? -1,
-      transactionFirstOffset: header.isTransactional && opened < 0
-        ? header.baseOffset
-        : opened,
+      // Of an empty batch compaction has removed the data: nothing is open.
+      transactionFirstOffset:
+        header.isTransactional && opened < 0 && header.recordCount > 0
+          ? header.baseOffset
+          : opened,
       lastWriteMs: nowMs,
     });
     return undefined;

@@ -83,14 +83,41 @@ export class RecordBatchBuilder {
 
   /** Appends a record; returns its index in the batch. */
   add(record: NewRecord): number {
-    const { key, value, headers, timestampMs } = record;
+    const { timestampMs } = record;
     if (this.#recordCount === 0) this.#baseTimestamp = timestampMs;
-    const timestampDelta = timestampMs - this.#baseTimestamp;
+    if (timestampMs > this.#maxTimestamp) this.#maxTimestamp = timestampMs;
+    this.#append(record, timestampMs - this.#baseTimestamp, this.#recordCount);
+    return this.#recordCount++;
+  }
+
+  /** Appends a record of an existing batch, whose offset and time stay. */
+  addAt(
+    record: NewRecord,
+    options: { offsetDelta: number; baseTimestamp: number },
+  ): void {
+    const { offsetDelta, baseTimestamp } = options;
+    this.#append(record, record.timestampMs - baseTimestamp, offsetDelta);
+    this.#recordCount++;
+  }
+
+  /** The encoded records without a header; the buffer is given away. */
+  takeRecords(): Uint8Array<ArrayBuffer> {
+    const records = this.#bytes.subarray(BATCH_HEADER_BYTES, this.#at);
+    this.#bytes = new Uint8Array(0);
+    return records;
+  }
+
+  #append(
+    record: NewRecord,
+    timestampDelta: number,
+    offsetDelta: number,
+  ): void {
+    const { key, value, headers } = record;
     const names = headers.length === 0
       ? []
       : headers.map(({ name }) => textEncoder.encode(name));
     let length = 1 + varlongBytes(timestampDelta) +
-      varintBytes(this.#recordCount) + fieldBytes(key) + fieldBytes(value) +
+      varintBytes(offsetDelta) + fieldBytes(key) + fieldBytes(value) +
       varintBytes(headers.length);
     for (let index = 0; index < names.length; index++) {
       length += fieldBytes(names[index]) + fieldBytes(headers[index].value);
@@ -103,7 +130,7 @@ export class RecordBatchBuilder {
     this.#varint(length);
     this.#bytes[this.#at++] = 0;
     this.#varlong(timestampDelta);
-    this.#varint(this.#recordCount);
+    this.#varint(offsetDelta);
     this.#field(key);
     this.#field(value);
     this.#varint(headers.length);
@@ -111,8 +138,6 @@ export class RecordBatchBuilder {
       this.#field(names[index]);
       this.#field(headers[index].value);
     }
-    if (timestampMs > this.#maxTimestamp) this.#maxTimestamp = timestampMs;
-    return this.#recordCount++;
   }
 
   /**

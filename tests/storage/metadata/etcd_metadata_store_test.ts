@@ -36,13 +36,17 @@ class EtcdTestCluster implements TestCluster {
   readonly leaseTtlMs = 2_000;
   // etcd looks for ended leases every half second.
   readonly leaseSlackMs = 1_500;
-  readonly #namespace = `/test/${clusters++}`;
+  readonly namespace: string;
   readonly #stores: EtcdMetadataStore[] = [];
+
+  constructor(namespace = `/test/${clusters++}`) {
+    this.namespace = namespace;
+  }
 
   async connect(): Promise<EtcdMetadataStore> {
     const store = await EtcdMetadataStore.open({
       endpoints: [server.endpoint],
-      namespace: this.#namespace,
+      namespace: this.namespace,
       clock,
       timers,
     });
@@ -112,9 +116,9 @@ testOn(form, "a silent etcd is unavailable in time", async (cluster) => {
 
 testOn(form, "namespaces do not see each other", async () => {
   const one = new EtcdTestCluster();
-  const other = new EtcdTestCluster();
+  const other = new EtcdTestCluster(`${one.namespace}0`);
   try {
-    const [a, b] = [await one.connect(), await other.connect()];
+    const [b, a] = [await one.connect(), await other.connect()];
     const recorder = new Recorder();
     b.watch("", (await b.list("")).revision + 1, recorder);
     await Promise.all(span(1, 3).map((i) => apply(a, put(`/${i}`, "x"))));
@@ -208,6 +212,12 @@ testOn(form, "uses a user and a password", async (cluster) => {
     assertEquals(recorder.summary, ["/a=1"]);
     const { leaseId } = await right.grantLease(2_000);
     assertEquals(await right.keepAlive(leaseId), true);
+    // A restarted etcd has forgotten all tokens.
+    await guarded.stop();
+    await guarded.start();
+    await right.keepAlive(leaseId);
+    await apply(right, put("/a", "2"));
+    assertEquals(recorder.summary, ["/a=1", "/a=2"]);
     await assertRejects(() => wrong.get("/a"), MetadataUnavailableError);
     await assertRejects(() => anonymous.get("/a"), MetadataUnavailableError);
   } finally {
@@ -217,7 +227,7 @@ testOn(form, "uses a user and a password", async (cluster) => {
   }
 });
 
-Deno.test("EtcdMetadataStore.open() refuses endpoints", async () => {
+Deno.test("EtcdMetadataStore.open() refuses endpoints and namespaces", async () => {
   const refused = [
     [],
     ["localhost:2379"],
@@ -231,6 +241,14 @@ Deno.test("EtcdMetadataStore.open() refuses endpoints", async () => {
     await assertRejects(
       () => EtcdMetadataStore.open({ endpoints, clock, timers }),
       RangeError,
+    );
+  }
+  for (const namespace of ["", "a:b", "a\0", "a".repeat(201)]) {
+    const endpoints = ["http://localhost:2379"];
+    await assertRejects(
+      () => EtcdMetadataStore.open({ endpoints, namespace, clock, timers }),
+      RangeError,
+      "namespace",
     );
   }
 });
