@@ -93,6 +93,20 @@ async function load(side: Side, script: string, seconds: number) {
   return Number(/Requests\/sec:\s+([\d.]+)/.exec(text)?.[1]);
 }
 
+/** Waits until the server takes connections. */
+async function ready(side: Side): Promise<void> {
+  for (let attempt = 0; attempt < 100; attempt++) {
+    try {
+      const port = PORTS[side];
+      (await Deno.connect({ hostname: "127.0.0.1", port })).close();
+      return;
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
+  throw new Error(`The ${side} server did not start`);
+}
+
 async function compare(): Promise<void> {
   const script = await Deno.makeTempFile({ suffix: ".lua" });
   await Deno.writeTextFile(
@@ -108,6 +122,7 @@ async function compare(): Promise<void> {
   );
   const rates: Record<Side, number[]> = { bare: [], door: [] };
   try {
+    await Promise.all(sides.map(ready));
     for (let round = -1; round < ROUNDS; round++) {
       for (const side of sides) {
         const rate = await load(side, script, round < 0 ? 1 : 2);

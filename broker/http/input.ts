@@ -35,7 +35,8 @@ export abstract class Fields<Value> {
     this.#prefix = prefix;
   }
 
-  protected abstract readonly kind: string;
+  /** A getter: a field would be set anew in each of millions of instances. */
+  protected abstract get kind(): string;
 
   /** The first fault, fields that nobody asked for included. */
   fault(): Failure | undefined {
@@ -134,7 +135,9 @@ export abstract class Fields<Value> {
 
 /** The fields of a JSON object. */
 export class BodyFields extends Fields<unknown> {
-  protected override readonly kind = "field";
+  protected override get kind(): string {
+    return "field";
+  }
 
   /** The fields of `value`, or what is wrong when it is not an object. */
   static of(value: unknown, prefix = ""): BodyFields | Failure {
@@ -208,7 +211,9 @@ const INTEGER = /^(0|[1-9][0-9]*)$/;
 
 /** The parameters of a query string. */
 export class QueryFields extends Fields<string> {
-  protected override readonly kind = "query parameter";
+  protected override get kind(): string {
+    return "query parameter";
+  }
 
   /** @param search The query without its `?`. */
   static of(search: string): QueryFields | Failure {

@@ -3,12 +3,9 @@
  * without losing a digit. Owns no field names.
  */
 import { Failure } from "../../contract/errors.ts";
+import { utf8Text } from "./utf8.ts";
 
-/**
- * Fatal: bytes that are not UTF-8 are refused. A byte order mark at the start
- * of a body is skipped, as RFC 8259 allows; inside a string it stays.
- */
-const BODY_DECODER = new TextDecoder("utf-8", { fatal: true });
+const BYTE_ORDER_MARK = 0xfeff;
 
 /** Deeper than any limit of ours, and harmless to `JSON.parse`. */
 const SAFE_BYTES = 4096;
@@ -24,12 +21,13 @@ export function parseBody(
   bytes: Uint8Array<ArrayBuffer>,
   maxDepth: number,
 ): ParsedBody | Failure {
-  let text: string;
-  try {
-    text = BODY_DECODER.decode(bytes);
-  } catch {
+  const whole = utf8Text(bytes);
+  if (whole === undefined) {
     return new Failure("INVALID_REQUEST", "The request body is not UTF-8.");
   }
+  // Before a body a byte order mark is skipped, as RFC 8259 allows; within a
+  // string it stays.
+  const text = whole.charCodeAt(0) === BYTE_ORDER_MARK ? whole.slice(1) : whole;
   if (text.length > SAFE_BYTES && nestsDeeper(text, maxDepth)) {
     return new Failure(
       "INVALID_REQUEST",
@@ -123,7 +121,7 @@ export const LONE_SURROGATE =
  */
 const FRAGILE_NUMBER = /[0-9.]{16}|[0-9][eE]|\.[0-9]*0(?![0-9])|-0/;
 
-/** Node of a JSON text: JSON.rawJSON and the reviver's source (TC39 stage 4). */
+/** Not yet in the types: JSON.rawJSON and the reviver's source (TC39 stage 4). */
 type RawJson = typeof JSON & { rawJSON(text: string): unknown };
 
 /**

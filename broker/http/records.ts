@@ -11,14 +11,12 @@ import type {
 import { ANY_OFFSET, ANY_PARTITION, BodyFields, describe } from "./input.ts";
 import { LONE_SURROGATE, valueFault } from "./json_text.ts";
 import type { HttpLimits } from "./limits.ts";
+import { base64Text, utf8Text } from "./utf8.ts";
+
+/** Records are never in shared memory. */
+type Bytes = Uint8Array<ArrayBuffer>;
 
 const ENCODER = new TextEncoder();
-/** A byte order mark within a value belongs to it. */
-const VALUE_DECODER = new TextDecoder("utf-8", {
-  fatal: true,
-  ignoreBOM: true,
-});
-
 const NO_HEADERS: readonly RecordHeader[] = [];
 const BASE64 = ["base64"] as const;
 
@@ -163,23 +161,6 @@ function readHeaderValue(value: unknown): Uint8Array | null | undefined {
   return decodeBase64(base64);
 }
 
-/** The text of bytes that are UTF-8, else undefined. */
-function textOf(bytes: Uint8Array): string | undefined {
-  try {
-    return VALUE_DECODER.decode(bytes);
-  } catch {
-    return undefined;
-  }
-}
-
-function toBase64(bytes: Uint8Array): string {
-  let binary = "";
-  for (let start = 0; start < bytes.length; start += 8192) {
-    binary += String.fromCharCode(...bytes.subarray(start, start + 8192));
-  }
-  return btoa(binary);
-}
-
 /** `"<name>":<value>` and, for what is not text, its encoding. */
 function bytesMember(
   name: string,
@@ -187,17 +168,17 @@ function bytesMember(
   bytes: Uint8Array | null,
 ): string {
   if (bytes === null) return `"${name}":null`;
-  const text = textOf(bytes);
+  const text = utf8Text(bytes as Bytes);
   return text === undefined
-    ? `"${name}":"${toBase64(bytes)}","${encodingName}":"base64"`
+    ? `"${name}":"${base64Text(bytes as Bytes)}","${encodingName}":"base64"`
     : `"${name}":${JSON.stringify(text)}`;
 }
 
 function headerValueText(bytes: Uint8Array | null): string {
   if (bytes === null) return "null";
-  const text = textOf(bytes);
+  const text = utf8Text(bytes as Bytes);
   return text === undefined
-    ? `{"base64":"${toBase64(bytes)}"}`
+    ? `{"base64":"${base64Text(bytes as Bytes)}"}`
     : JSON.stringify(text);
 }
 
