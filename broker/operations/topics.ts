@@ -23,6 +23,8 @@ import type { TopicImage } from "../cluster/metadata_image.ts";
 import type { MetadataView } from "../cluster/metadata_view.ts";
 import { placePartitions } from "../cluster/placement.ts";
 import type { Environment } from "../environment.ts";
+import { OFFSETS_TOPIC } from "../group/group_partition.ts";
+import { TRANSACTIONS_TOPIC } from "../transaction/records.ts";
 import { type TopicConfig, topicSettingFault } from "../topic_config.ts";
 import { topicView } from "./descriptions.ts";
 import type {
@@ -31,6 +33,12 @@ import type {
   TopicView,
 } from "./operations.ts";
 import { unknownTopic } from "./partition_access.ts";
+
+/** Names that only the brokers themselves may make topics under. */
+const INTERNAL_TOPICS: ReadonlySet<string> = new Set([
+  OFFSETS_TOPIC,
+  TRANSACTIONS_TOPIC,
+]);
 
 export interface TopicsOptions {
   readonly view: MetadataView;
@@ -47,11 +55,25 @@ export class Topics implements TopicOperations {
     this.#options = options;
   }
 
-  async create(
+  create(
     request: CreateTopicRequest,
     options: ChangeOptions = {},
   ): Promise<{ status: "created" | "exists" } | Failure> {
-    const shape = this.#shape(request);
+    return this.#create(request, { ...options, isInternal: false });
+  }
+
+  /** A topic of the brokers' own, which clients neither make nor remove. */
+  createInternal(
+    request: CreateTopicRequest,
+  ): Promise<{ status: "created" | "exists" } | Failure> {
+    return this.#create(request, { isInternal: true });
+  }
+
+  async #create(
+    request: CreateTopicRequest,
+    options: ChangeOptions & { isInternal: boolean },
+  ): Promise<{ status: "created" | "exists" } | Failure> {
+    const shape = this.#shape(request, options.isInternal);
     if (shape instanceof Failure) return shape;
     const image = await this.#options.view.catchUp();
     const existing = image.topics.get(request.topic);
@@ -135,6 +157,13 @@ export class Topics implements TopicOperations {
     const { view } = this.#options;
     const topic = (await view.catchUp()).topics.get(name);
     if (topic === undefined) return unknownTopic(name);
+    if (topic.isInternal) {
+      return new Failure(
+        "INVALID_TOPIC_EXCEPTION",
+        `Topic "${name}" belongs to the brokers and cannot be deleted`,
+        { field: "topic" },
+      );
+    }
     const key = KEYS.topic(name);
     const { succeeded } = await view.transact({
       compare: [{
@@ -151,9 +180,15 @@ export class Topics implements TopicOperations {
   }
 
   /** The topic that is asked for, or why it cannot be. */
-  #shape(request: CreateTopicRequest): TopicFact | Failure {
+  #shape(
+    request: CreateTopicRequest,
+    isInternal: boolean,
+  ): TopicFact | Failure {
     const { environment, defaultPartitions, view } = this.#options;
-    const nameFault = topicNameFault(request.topic);
+    const nameFault = topicNameFault(request.topic) ??
+      (!isInternal && INTERNAL_TOPICS.has(request.topic)
+        ? `"${request.topic}" is kept for the brokers themselves`
+        : undefined);
     if (nameFault !== undefined) {
       return new Failure(
         "INVALID_TOPIC_EXCEPTION",
@@ -180,7 +215,7 @@ export class Topics implements TopicOperations {
       partitions,
       replicationFactor,
       config,
-      isInternal: false,
+      isInternal,
     };
   }
 

@@ -1,0 +1,110 @@
+/**
+ * A coordinator's `InternalLog` on a partition replica: records of an internal
+ * topic in Kafka's format, committed when they are below the high watermark.
+ */
+import { Failure } from "../../contract/errors.ts";
+import {
+  decodeRecords,
+  InvalidBatchError,
+  iterateBatches,
+  readControlRecord,
+  RecordBatchBuilder,
+} from "../../storage/log/record_batch.ts";
+import { offset } from "../../storage/log/types.ts";
+import type { PartitionReplica } from "../replication/partition_replica.ts";
+import type { LogEntry, ProducerStamp } from "./core.ts";
+import type { InternalLog } from "./coordinator_runtime.ts";
+
+const CHUNK_BYTES = 1024 * 1024;
+
+/** How one internal topic keeps its records. */
+export interface RecordFormat<Record> {
+  encode(record: Record): { key: Uint8Array; value: Uint8Array | null };
+  /** Undefined: a kind that this version does not know, left alone. */
+  decode(key: Uint8Array, value: Uint8Array | null): Record | undefined;
+}
+
+export class ReplicaLog<Record> implements InternalLog<Record> {
+  readonly #replica: PartitionReplica;
+  readonly #format: RecordFormat<Record>;
+  readonly #nowMs: () => number;
+
+  constructor(
+    replica: PartitionReplica,
+    format: RecordFormat<Record>,
+    nowMs: () => number,
+  ) {
+    this.#replica = replica;
+    this.#format = format;
+    this.#nowMs = nowMs;
+  }
+
+  async append(
+    records: readonly Record[],
+    producer: ProducerStamp | null,
+  ): Promise<Failure | undefined> {
+    const builder = new RecordBatchBuilder(
+      producer === null ? {} : { ...producer, transactional: true },
+    );
+    const timestampMs = this.#nowMs();
+    for (const record of records) {
+      builder.add({ ...this.#format.encode(record), headers: [], timestampMs });
+    }
+    const outcome = await this.#replica.appendBatch(
+      builder.build(),
+      records.length,
+      { timeoutMs: Infinity, waitForDurable: true },
+    );
+    return outcome instanceof Failure ? outcome : undefined;
+  }
+
+  async *readAll(): AsyncGenerator<readonly LogEntry<Record>[]> {
+    const { log } = this.#replica;
+    const end = log.logEndOffset;
+    let next = log.logStartOffset;
+    while (next < end) {
+      const { bytes, nextOffset } = log.read(next, {
+        maxBytes: CHUNK_BYTES,
+        upperBound: end,
+        minOneBatch: true,
+      });
+      if (bytes.length === 0) return;
+      yield this.#entries(bytes);
+      next = offset(nextOffset);
+      // Others get their turn between chunks of a long log.
+      await Promise.resolve();
+    }
+  }
+
+  #entries(bytes: Uint8Array): LogEntry<Record>[] {
+    const entries: LogEntry<Record>[] = [];
+    for (const { header, bytes: batch } of iterateBatches(bytes)) {
+      if (header.isControl) {
+        const marker = readControlRecord(batch);
+        if (marker.type === "other") continue;
+        entries.push({
+          type: "marker",
+          producerId: header.producerId,
+          committed: marker.type === "commit",
+        });
+        continue;
+      }
+      const producer = header.isTransactional
+        ? {
+          producerId: header.producerId,
+          producerEpoch: header.producerEpoch,
+        }
+        : null;
+      for (const { key, value } of decodeRecords(batch)) {
+        if (key === null) {
+          throw new InvalidBatchError("An internal record has no key");
+        }
+        const record = this.#format.decode(key, value);
+        if (record !== undefined) {
+          entries.push({ type: "record", record, producer });
+        }
+      }
+    }
+    return entries;
+  }
+}

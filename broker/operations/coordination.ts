@@ -1,0 +1,74 @@
+/**
+ * Where the coordinator of a group or of a transactional id is: makes the
+ * internal topic when it is not there, and routes by its partitions' leaders.
+ */
+import { Failure } from "../../contract/errors.ts";
+import type { BrokerImage } from "../cluster/metadata_image.ts";
+import type { MetadataView } from "../cluster/metadata_view.ts";
+import type { Topics } from "./topics.ts";
+
+export interface InternalTopic {
+  readonly name: string;
+  readonly partitions: number;
+  readonly config: { readonly [name: string]: string };
+  /** Which partition coordinates an id, of how many. */
+  partitionOf(id: string, partitions: number): number;
+}
+
+export class Coordination {
+  readonly #view: MetadataView;
+  readonly #topics: Topics;
+  readonly #topic: InternalTopic;
+
+  constructor(view: MetadataView, topics: Topics, topic: InternalTopic) {
+    this.#view = view;
+    this.#topics = topics;
+    this.#topic = topic;
+  }
+
+  /** The partition that coordinates `id`; makes the topic when needed. */
+  async partition(id: string): Promise<number | Failure> {
+    const count = this.#view.image.topics.get(this.#topic.name)?.partitions ??
+      await this.#create();
+    return count instanceof Failure
+      ? count
+      : this.#topic.partitionOf(id, count);
+  }
+
+  /** The broker that coordinates `id`, alive. */
+  async coordinator(id: string): Promise<BrokerImage | Failure> {
+    const partition = await this.partition(id);
+    if (partition instanceof Failure) return partition;
+    const { image } = this.#view;
+    const leader = image.topics.get(this.#topic.name)
+      ?.partitionStates[partition]?.leader ?? null;
+    const broker = leader === null ? undefined : image.brokers.get(leader);
+    return broker?.incarnation !== undefined ? broker : new Failure(
+      "COORDINATOR_NOT_AVAILABLE",
+      `The coordinator of "${id}" is not available: broker ${
+        leader ?? "none"
+      } leads its partition`,
+      { retryAfterMs: 500 },
+    );
+  }
+
+  async #create(): Promise<number | Failure> {
+    const { name, partitions, config } = this.#topic;
+    const known = (await this.#view.catchUp()).topics.get(name);
+    if (known !== undefined) return known.partitions;
+    const created = await this.#topics.createInternal({
+      topic: name,
+      partitions,
+      config: { ...config },
+    });
+    const made = this.#view.image.topics.get(name);
+    if (made !== undefined) return made.partitions;
+    return new Failure(
+      "COORDINATOR_NOT_AVAILABLE",
+      `The topic "${name}" cannot be made: ${
+        created instanceof Failure ? created.detail : "it went at once"
+      }`,
+      { retryAfterMs: 500 },
+    );
+  }
+}
