@@ -10,27 +10,26 @@
  * broker needs permission for.
  */
 import { Buffer } from "node:buffer";
-import type {
-  Etcd3,
-  ICompare,
-  IDeleteRangeRequest,
-  IKeyValue,
-  IOptions,
-  IRangeRequest,
-  IRequestOp,
-} from "etcd3";
+import type { Etcd3, IOptions, IRangeRequest } from "etcd3";
 import {
-  type Compare,
   type KeyValue,
-  LeaseEndedError,
   type MetadataStore,
   MetadataUnavailableError,
-  type Operation,
   type Transaction,
   type TransactionResult,
   type Watch,
   type WatchHandlers,
 } from "./metadata_store.ts";
+import { EtcdCodec, isLeaseId } from "./etcd_codec.ts";
+import {
+  endedLease,
+  isLeaseNotFound,
+  isRefusal,
+  isTokenInvalid,
+  messageOf,
+  unavailable,
+  wasNotSent,
+} from "./etcd_errors.ts";
 import { EtcdWatch } from "./etcd_watch.ts";
 import type { MetadataClock, MetadataTimers } from "./patience.ts";
 import {
@@ -39,7 +38,6 @@ import {
   checkPrefix,
   checkRevision,
   checkTransaction,
-  prefixEnd,
 } from "./validation.ts";
 
 /** How long a call may take, with all that is tried again. */
@@ -47,8 +45,6 @@ const REQUEST_TIMEOUT_MS = 5_000;
 const RETRY_DELAY_MS = 50;
 /** How long one member may take over a call that another can be asked for. */
 const ATTEMPT_TIMEOUT_MS = 1_200;
-/** A lease of this number never is; it stands for ids that are no numbers. */
-const NO_LEASE = "9223372036854775807";
 
 export interface EtcdMetadataStoreOptions {
   /**
@@ -63,7 +59,7 @@ export interface EtcdMetadataStoreOptions {
     certChain?: Uint8Array;
   };
   auth?: { username: string; password: string };
-  /** What all keys in etcd start with; by default `/streamnest`. */
+  /** All keys in etcd start with it and a colon; by default `/streamnest`. */
   namespace?: string;
   clock: MetadataClock;
   timers: MetadataTimers;
@@ -72,14 +68,18 @@ export interface EtcdMetadataStoreOptions {
 export class EtcdMetadataStore implements MetadataStore {
   readonly #client: Etcd3;
   readonly #options: EtcdMetadataStoreOptions;
-  readonly #namespace: string;
+  readonly #codec: EtcdCodec;
   readonly #watches = new Set<EtcdWatch>();
   #closed = false;
 
-  private constructor(client: Etcd3, options: EtcdMetadataStoreOptions) {
+  private constructor(
+    client: Etcd3,
+    codec: EtcdCodec,
+    options: EtcdMetadataStoreOptions,
+  ) {
     this.#client = client;
+    this.#codec = codec;
     this.#options = options;
-    this.#namespace = options.namespace ?? "/streamnest";
   }
 
   /**
@@ -90,6 +90,7 @@ export class EtcdMetadataStore implements MetadataStore {
     options: EtcdMetadataStoreOptions,
   ): Promise<EtcdMetadataStore> {
     checkEndpoints(options.endpoints);
+    const codec = new EtcdCodec(options.namespace ?? "/streamnest");
     const { Etcd3 } = await import("etcd3");
     const { credentials, auth, endpoints } = options;
     const client = new Etcd3({
@@ -115,23 +116,23 @@ export class EtcdMetadataStore implements MetadataStore {
       // twice would fail against itself.
       faultHandling: { global: ONCE, host: () => ONCE },
     });
-    return new EtcdMetadataStore(client, options);
+    return new EtcdMetadataStore(client, codec, options);
   }
 
   async get(key: string): Promise<KeyValue | undefined> {
     checkKey(key);
-    const { kvs } = await this.#range({ key: this.#key(key) });
-    return kvs.length === 0 ? undefined : this.#entry(kvs[0]);
+    const { kvs } = await this.#range({ key: this.#codec.key(key) });
+    return kvs.length === 0 ? undefined : this.#codec.entry(kvs[0]);
   }
 
   async list(
     prefix: string,
   ): Promise<{ revision: number; entries: KeyValue[] }> {
     checkPrefix(prefix);
-    const { header, kvs } = await this.#range(this.#prefixRange(prefix));
+    const { header, kvs } = await this.#range(this.#codec.prefixRange(prefix));
     return {
       revision: Number(header.revision),
-      entries: kvs.map((kv) => this.#entry(kv)),
+      entries: kvs.map((kv) => this.#codec.entry(kv)),
     };
   }
 
@@ -139,9 +140,9 @@ export class EtcdMetadataStore implements MetadataStore {
     checkTransaction(transaction);
     const { compare, success, failure = [] } = transaction;
     const request = {
-      compare: compare.map((condition) => this.#compare(condition)),
-      success: success.map((operation) => this.#operation(operation)),
-      failure: failure.map((operation) => this.#operation(operation)),
+      compare: compare.map((condition) => this.#codec.compare(condition)),
+      success: success.map((operation) => this.#codec.operation(operation)),
+      failure: failure.map((operation) => this.#codec.operation(operation)),
     };
     const response = await this.#call(
       "write",
@@ -164,9 +165,9 @@ export class EtcdMetadataStore implements MetadataStore {
     const watch = new EtcdWatch({
       client: this.#client,
       timers: this.#options.timers,
-      range: this.#watchedRange(),
-      namespaceBytes: Buffer.byteLength(this.#namespace),
-      toEntry: (kv) => this.#entry(kv),
+      range: this.#codec.watchedRange(),
+      namespaceBytes: this.#codec.namespaceBytes,
+      toEntry: (kv) => this.#codec.entry(kv),
       prefix,
       fromRevision,
       handlers,
@@ -182,14 +183,14 @@ export class EtcdMetadataStore implements MetadataStore {
    */
   async catchUp(): Promise<number> {
     if (this.#watches.size === 0) {
-      const { header } = await this.#range({ key: this.#barrierKey() });
+      const { header } = await this.#range({ key: this.#codec.barrierKey() });
       return Number(header.revision);
     }
     const { header } = await this.#call(
       "repeatable",
       (options) =>
         this.#client.kv.put(
-          { key: this.#barrierKey(), value: Buffer.of() },
+          { key: this.#codec.barrierKey(), value: Buffer.of() },
           options,
         ),
     );
@@ -251,7 +252,7 @@ export class EtcdMetadataStore implements MetadataStore {
    */
   async compact(revision: number): Promise<void> {
     checkRevision(revision);
-    const { header } = await this.#range({ key: this.#barrierKey() });
+    const { header } = await this.#range({ key: this.#codec.barrierKey() });
     if (revision > Number(header.revision)) {
       throw new RangeError(
         `Revision ${revision} is in the future: the newest is ` +
@@ -290,7 +291,7 @@ export class EtcdMetadataStore implements MetadataStore {
     kind: "repeatable" | "write",
     call: (options: { deadline: number }) => Promise<T>,
     known?: (error: unknown) => K | false,
-  ): Promise<T> {
+  ): Promise<T | Exclude<K, Error>> {
     const { clock, timers, endpoints } = this.#options;
     const endMs = clock.monotonicMs() + REQUEST_TIMEOUT_MS;
     for (;;) {
@@ -304,10 +305,15 @@ export class EtcdMetadataStore implements MetadataStore {
       } catch (error) {
         const answer = known?.(error);
         if (answer instanceof Error) throw answer;
-        if (answer) return answer as unknown as T;
+        if (answer) return answer as Exclude<K, Error>;
+        const forgotten = isTokenInvalid(error);
+        if (forgotten) await this.#renewToken();
         const again = kind === "repeatable" || wasNotSent(error);
         const late = clock.monotonicMs() + RETRY_DELAY_MS >= endMs;
-        if (this.#closed || late || !again || isRefusal(error)) {
+        if (
+          this.#closed || late || !again ||
+          (isRefusal(error) && !forgotten)
+        ) {
           throw unavailable(error);
         }
       }
@@ -315,6 +321,17 @@ export class EtcdMetadataStore implements MetadataStore {
         timers.after(RETRY_DELAY_MS, resolve);
       });
     }
+  }
+
+  /**
+   * Calls that are streams, unlike others, do not make etcd3 ask for another
+   * token when etcd has forgotten theirs; any other call does.
+   */
+  async #renewToken(): Promise<void> {
+    const deadline = this.#options.clock.nowMs() + ATTEMPT_TIMEOUT_MS;
+    const request = { key: this.#codec.barrierKey() };
+    // A failure is met again by the call that is repeated.
+    await this.#client.kv.range(request, { deadline }).catch(() => {});
   }
 
   /** Resolves when every watch has delivered `revision`. */
@@ -328,75 +345,6 @@ export class EtcdMetadataStore implements MetadataStore {
       `The watches on etcd did not come to revision ${revision} in ` +
         `${REQUEST_TIMEOUT_MS} ms.`,
     );
-  }
-
-  #key(key: string): Buffer {
-    return Buffer.from(this.#namespace + key);
-  }
-
-  /** Below the namespace, yet no key of the contract: these hold no U+0000. */
-  #barrierKey(): Buffer {
-    return this.#key("\0barrier");
-  }
-
-  /** The keys of the contract only: the barrier is below U+0001. */
-  #prefixRange(prefix: string) {
-    return this.#rangeOf(prefix === "" ? "\x01" : prefix, prefix);
-  }
-
-  #watchedRange() {
-    return this.#rangeOf("", "");
-  }
-
-  #rangeOf(from: string, prefix: string): { key: Buffer; range_end: Buffer } {
-    // "\0" means: to the end of all keys.
-    const end = prefixEnd(this.#namespace + prefix) ?? "\0";
-    return { key: this.#key(from), range_end: Buffer.from(end) };
-  }
-
-  #compare(compare: Compare): ICompare {
-    const key = this.#key(compare.key);
-    const { target, equals } = compare;
-    if (target === "value") {
-      return {
-        key,
-        result: "Equal",
-        target: "Value",
-        value: Buffer.from(equals),
-      };
-    }
-    return target === "modRevision"
-      ? { key, result: "Equal", target: "Mod", mod_revision: equals }
-      : { key, result: "Equal", target: "Create", create_revision: equals };
-  }
-
-  #operation(operation: Operation): IRequestOp {
-    if (operation.kind === "put") {
-      const { key, value, leaseId } = operation;
-      const lease = leaseId === undefined
-        ? undefined
-        : isLeaseId(leaseId)
-        ? leaseId
-        : NO_LEASE;
-      return {
-        request_put: { key: this.#key(key), value: Buffer.from(value), lease },
-      };
-    }
-    const range: IDeleteRangeRequest = operation.kind === "delete"
-      ? { key: this.#key(operation.key) }
-      : this.#prefixRange(operation.prefix);
-    return { request_delete_range: range };
-  }
-
-  #entry(kv: IKeyValue): KeyValue {
-    const entry = {
-      key: kv.key.subarray(Buffer.byteLength(this.#namespace)).toString(),
-      value: kv.value.toString(),
-      createRevision: Number(kv.create_revision),
-      modRevision: Number(kv.mod_revision),
-      version: Number(kv.version),
-    };
-    return kv.lease === "0" ? entry : { ...entry, leaseId: kv.lease };
   }
 }
 
@@ -432,45 +380,6 @@ function checkEndpoints(endpoints: string[]): void {
 
 function toBuffer(bytes: Uint8Array | undefined): Buffer | undefined {
   return bytes && Buffer.from(bytes);
-}
-
-function isLeaseId(leaseId: string): boolean {
-  return /^[1-9]\d{0,18}$/.test(leaseId) && BigInt(leaseId) < 2n ** 63n;
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}
-
-function isLeaseNotFound(error: unknown): boolean {
-  return messageOf(error).includes("requested lease not found");
-}
-
-/** The lease that etcd did not find; it does not say which. */
-function endedLease({ success, failure = [] }: Transaction): LeaseEndedError {
-  const put = [...success, ...failure].find((operation) =>
-    operation.kind === "put" && operation.leaseId !== undefined
-  ) as { leaseId: string };
-  return new LeaseEndedError(put.leaseId);
-}
-
-/** gRPC found nobody to talk to: the request cannot have been applied. */
-function wasNotSent(error: unknown): boolean {
-  return messageOf(error).includes("No connection established");
-}
-
-/** etcd says no, or is not who it should be: no use to insist. */
-function isRefusal(error: unknown): boolean {
-  return /PERMISSION_DENIED|UNAUTHENTICATED|INVALID_ARGUMENT|authentication failed|certificate/i
-    .test(messageOf(error));
-}
-
-function unavailable(cause: unknown): MetadataUnavailableError {
-  if (cause instanceof MetadataUnavailableError) return cause;
-  return new MetadataUnavailableError(
-    `etcd did not answer: ${messageOf(cause).trim()}`,
-    { cause },
-  );
 }
 
 function closedError(): MetadataUnavailableError {

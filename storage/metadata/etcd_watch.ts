@@ -40,6 +40,8 @@ export class EtcdWatch {
   #stream: Stream | undefined;
   #reopening: { cancel(): void } | undefined;
   #failures = 0;
+  /** Which opening is the last: a stream of another comes too late. */
+  #attempt = 0;
   #closed = false;
   readonly #waiting = new Set<() => void>();
 
@@ -83,11 +85,12 @@ export class EtcdWatch {
 
   async #open(): Promise<void> {
     if (this.#closed) return;
+    const attempt = ++this.#attempt;
     let stream: Stream;
     try {
       stream = await this.#options.client.watchClient.watch();
     } catch (error) {
-      this.#lost(error as Error);
+      if (attempt === this.#attempt) this.#lost(error as Error);
       return;
     }
     // An error must always have a listener; that of a former stream is moot.
@@ -100,8 +103,8 @@ export class EtcdWatch {
     stream.on("data", (response) => {
       if (this.#stream === stream) this.#receive(response);
     });
+    if (this.#closed || attempt !== this.#attempt) return stream.cancel();
     this.#stream = stream;
-    if (this.#closed) return this.#dropStream();
     stream.write({
       create_request: {
         ...this.#options.range,
@@ -184,6 +187,7 @@ export class EtcdWatch {
   #dropStream(): void {
     const stream = this.#stream;
     this.#stream = undefined;
+    this.#attempt++;
     stream?.cancel();
   }
 }

@@ -1,0 +1,51 @@
+/**
+ * What the errors of etcd and of gRPC mean to the metadata store. Their classes
+ * tell too little, so the texts are read, which etcd's own client does as well.
+ */
+import {
+  LeaseEndedError,
+  MetadataUnavailableError,
+  type Transaction,
+} from "./metadata_store.ts";
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+export function isLeaseNotFound(error: unknown): boolean {
+  return messageOf(error).includes("requested lease not found");
+}
+
+/** The lease that etcd did not find; it does not say which. */
+export function endedLease(
+  { success, failure = [] }: Transaction,
+): LeaseEndedError {
+  const put = [...success, ...failure].find((operation) =>
+    operation.kind === "put" && operation.leaseId !== undefined
+  ) as { leaseId: string };
+  return new LeaseEndedError(put.leaseId);
+}
+
+/** gRPC found nobody to talk to: the request cannot have been applied. */
+export function wasNotSent(error: unknown): boolean {
+  return messageOf(error).includes("No connection established");
+}
+
+/** etcd says no, or is not who it should be: no use to insist. */
+export function isRefusal(error: unknown): boolean {
+  return /PERMISSION_DENIED|UNAUTHENTICATED|INVALID_ARGUMENT|authentication failed|certificate/i
+    .test(messageOf(error));
+}
+
+export function unavailable(cause: unknown): MetadataUnavailableError {
+  if (cause instanceof MetadataUnavailableError) return cause;
+  return new MetadataUnavailableError(
+    `etcd did not answer: ${messageOf(cause).trim()}`,
+    { cause },
+  );
+}
+
+/** The token of the session is one that etcd forgot: it was restarted, say. */
+export function isTokenInvalid(error: unknown): boolean {
+  return messageOf(error).includes("invalid auth token");
+}
