@@ -4,10 +4,11 @@
  */
 import metadata from "../deno.json" with { type: "json" };
 import { InvariantError } from "../storage/assert.ts";
+import { StorageError } from "../storage/error.ts";
 import { SqliteMetadataStore } from "../storage/metadata/sqlite_metadata_store.ts";
 import { Membership } from "./cluster/membership.ts";
 import { MetadataView } from "./cluster/metadata_view.ts";
-import type { BrokerConfig } from "./config.ts";
+import { type BrokerConfig, ConfigurationError } from "./config.ts";
 import type { Environment } from "./environment.ts";
 import { createHttpHandler } from "./http/server.ts";
 import type { Logger } from "./logger.ts";
@@ -61,11 +62,7 @@ async function buildParts(
   stops: (() => void | Promise<void>)[],
   failed: { reject(fault: unknown): void },
 ): Promise<{ httpPort: number }> {
-  const store = await SqliteMetadataStore.open({
-    path: config.metadata.path,
-    clock: environment.clock,
-    timers: environment.timers,
-  });
+  const store = await openMetadata(config, environment);
   stops.push(() => store.close());
   const onFault = (fault: unknown) => {
     if (fault instanceof InvariantError) failed.reject(fault);
@@ -134,6 +131,25 @@ async function buildParts(
   await membership.join();
   stops.push(() => membership.leave());
   return { httpPort: listener.port };
+}
+
+/** A file that can never serve is the configuration's fault. */
+async function openMetadata(
+  config: BrokerConfig,
+  environment: Environment,
+): Promise<SqliteMetadataStore> {
+  const { path } = config.metadata;
+  try {
+    const folder = path.slice(0, Math.max(path.lastIndexOf("/"), 0));
+    if (folder !== "") environment.fileSystem.createDirectory(folder);
+    const { clock, timers } = environment;
+    return await SqliteMetadataStore.open({ path, clock, timers });
+  } catch (fault) {
+    if (fault instanceof StorageError) {
+      throw new ConfigurationError([fault.message], fault);
+    }
+    throw fault;
+  }
 }
 
 function buildOperations(parts: {
