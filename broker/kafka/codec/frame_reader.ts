@@ -48,7 +48,18 @@ export class FrameReader {
     return this.#end - this.#start;
   }
 
-  /** Where the next bytes go: never empty. Take all frames first. */
+  /**
+   * The size of the frame that comes next, with its size field; null until that
+   * has arrived. Throws as {@linkcode take} does.
+   */
+  get nextFrameBytes(): number | null {
+    return this.#frameBytes() ?? null;
+  }
+
+  /**
+   * Where the next bytes go: never empty. Costs least when no whole frame waits
+   * to be taken. Throws as {@linkcode take} does.
+   */
   space(): Uint8Array {
     const buffered = this.#end - this.#start;
     const frameBytes = this.#frameBytes();
@@ -64,6 +75,8 @@ export class FrameReader {
     const capacity = Math.max(
       BUFFER_BYTES,
       Math.min(frameBytes ?? 0, GROWTH * buffered),
+      // Whole frames that nobody has taken move along.
+      buffered + LEAST_SPACE_BYTES,
     );
     const buffer = new Uint8Array(capacity);
     buffer.set(this.#buffer.subarray(this.#start, this.#end));

@@ -1,0 +1,230 @@
+/**
+ * One client's connection: requests in, answers out, strictly one at a time and
+ * in order, as Kafka does. Owns its reading, its bounds and its end. It decides
+ * nothing about the requests, which are the dispatcher's.
+ *
+ * While a request is being worked on, one read is outstanding, so that a client
+ * that leaves is noticed and its request's signal aborted. Whole requests that
+ * arrived before the client left are still served: with acks=0 a producer may
+ * send and go.
+ */
+import type { Clock, PeerAddress, TcpConnection } from "../environment.ts";
+import type { ByteBudget, Share } from "./byte_budget.ts";
+import { FrameReader } from "./codec/frame_reader.ts";
+import type { Client, Dispatcher } from "./dispatcher.ts";
+import type { KafkaLimits } from "./limits.ts";
+import { Outbox } from "./outbox.ts";
+import type { UnsentBudget } from "./unsent_budget.ts";
+
+export interface ConnectionOptions {
+  readonly socket: TcpConnection;
+  readonly dispatcher: Dispatcher;
+  readonly clock: Clock;
+  readonly limits: KafkaLimits;
+  /** Of large frames, shared by all connections. */
+  readonly frameBudget: ByteBudget;
+  /** Of unsent answers, shared by all connections. */
+  readonly unsentBudget: UnsentBudget;
+}
+
+const FETCH_KEY = 1;
+
+export class Connection implements Client {
+  readonly #options: ConnectionOptions;
+  readonly #frames = new FrameReader();
+  readonly #outbox: Outbox;
+  /** The outstanding read. */
+  #reading: Promise<void> | null = null;
+  /** Nothing more arrives: the client left, or the broker stops. */
+  #hasEnded = false;
+  #isStopping = false;
+  #isClosed = false;
+  /** A request is being worked on, or waits for memory or a slow reader. */
+  #isBusy = false;
+  /** Of the request that is being worked on, once somebody asked for it. */
+  #controller: AbortController | null = null;
+  /** Of the frame that arrives next. */
+  #share: Share | null = null;
+  /** Since when the client has been waited for: a request, or more of one. */
+  #waitingSinceMs: number;
+
+  constructor(options: ConnectionOptions) {
+    const { socket, clock, unsentBudget } = options;
+    this.#options = options;
+    this.#outbox = new Outbox({
+      socket,
+      clock,
+      onChange: (bytes) => unsentBudget.change(bytes),
+    });
+    this.#waitingSinceMs = clock.monotonicMs();
+  }
+
+  get remote(): PeerAddress {
+    return this.#options.socket.remote;
+  }
+
+  get local(): PeerAddress {
+    return this.#options.socket.local;
+  }
+
+  signal(): AbortSignal {
+    this.#controller ??= new AbortController();
+    if (this.#hasEnded) this.#controller.abort();
+    return this.#controller.signal;
+  }
+
+  /** Serves until the client leaves, a fault, `stop` or `close`. */
+  async run(): Promise<void> {
+    try {
+      await this.#serveAll();
+    } catch (error) {
+      this.#options.dispatcher.refuse(error, this);
+    }
+    await this.#outbox.below(0);
+    this.close();
+    await this.#reading;
+  }
+
+  /** Ends waits and, once the running request is answered, the connection. */
+  stop(): void {
+    this.#isStopping = true;
+    this.#end();
+    if (!this.#isBusy) void this.#outbox.below(0).then(() => this.close());
+  }
+
+  /** At once. Idempotent. */
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#end();
+    this.#outbox.abandon();
+    this.#options.socket.close();
+  }
+
+  /** Why the client has kept the broker waiting for too long, if it has. */
+  overdue(nowMs: number): string | null {
+    const { limits } = this.#options;
+    if (this.#outbox.stalledMs(nowMs) > limits.writeMs) {
+      return `it does not take its answers for ${limits.writeMs} ms`;
+    }
+    if (this.#isBusy) return null;
+    const waitedMs = nowMs - this.#waitingSinceMs;
+    if (this.#frames.bufferedBytes === 0) {
+      return waitedMs > limits.idleMs
+        ? `it sent no request for ${limits.idleMs} ms`
+        : null;
+    }
+    const bytes = this.#share?.bytes ?? 0;
+    const allowedMs = limits.frameMs +
+      Math.ceil(1000 * bytes / limits.frameBytesPerSecond);
+    return waitedMs > allowedMs
+      ? `its request did not arrive within ${allowedMs} ms`
+      : null;
+  }
+
+  /** Throws `ProtocolError` on what is no frame. */
+  async #serveAll(): Promise<void> {
+    for (;;) {
+      if (this.#isStopping || this.#isClosed) return;
+      const frame = this.#frames.take();
+      if (frame !== null) {
+        const goOn = await this.#serve(frame);
+        if (!goOn) return;
+      } else if (this.#hasEnded) {
+        return;
+      } else {
+        await this.#fill();
+      }
+    }
+  }
+
+  /** False when the connection must end. */
+  async #serve(frame: Uint8Array): Promise<boolean> {
+    const { dispatcher, limits, unsentBudget } = this.#options;
+    const share = this.#share;
+    this.#share = null;
+    this.#isBusy = true;
+    try {
+      this.#readAhead();
+      // Fetches have the large answers; all others must not wait for them.
+      const room = isFetch(frame) ? unsentBudget.room() : null;
+      if (room !== null) await room;
+      const chunks = await dispatcher.answer(frame, this);
+      if (chunks === null) return false;
+      this.#outbox.send(chunks);
+      if (this.#outbox.unsentBytes > limits.unsentBytes) {
+        await this.#outbox.below(limits.unsentBytes);
+      }
+      return !this.#outbox.hasFailed;
+    } finally {
+      share?.release();
+      this.#controller = null;
+      this.#wait();
+    }
+  }
+
+  /** From now on the client is waited for. */
+  #wait(): void {
+    this.#isBusy = false;
+    this.#waitingSinceMs = this.#options.clock.monotonicMs();
+  }
+
+  /** Resolves when more has arrived or nothing more will. */
+  async #fill(): Promise<void> {
+    const { frameBudget, limits } = this.#options;
+    const bytes = this.#frames.nextFrameBytes ?? 0;
+    if (bytes > limits.smallFrameBytes && this.#share === null) {
+      this.#isBusy = true;
+      this.#share = frameBudget.take(bytes);
+      await this.#share.granted;
+      this.#wait();
+    }
+    this.#read();
+    await this.#reading;
+  }
+
+  /** Reads on while a request is being worked on, within bounds. */
+  #readAhead(): void {
+    const { limits } = this.#options;
+    if (this.#frames.bufferedBytes >= limits.readAheadBytes) return;
+    let bytes: number | null;
+    try {
+      bytes = this.#frames.nextFrameBytes;
+    } catch {
+      // It is told when it is this frame's turn.
+      return;
+    }
+    if (bytes === null || bytes <= limits.smallFrameBytes) this.#read();
+    else if (bytes <= limits.readAheadBytes) {
+      this.#share ??= this.#options.frameBudget.tryTake(bytes);
+      if (this.#share !== null) this.#read();
+    }
+  }
+
+  #read(): void {
+    if (this.#reading !== null || this.#hasEnded) return;
+    this.#reading = this.#options.socket.read(this.#frames.space()).then(
+      (count) => this.#arrived(count),
+      // The connection was reset: the client is as gone as after its end.
+      () => this.#arrived(null),
+    );
+  }
+
+  #arrived(count: number | null): void {
+    this.#reading = null;
+    if (count === null) return this.#end();
+    if (this.#frames.bufferedBytes === 0 && !this.#isBusy) this.#wait();
+    this.#frames.commit(count);
+    if (this.#isBusy) this.#readAhead();
+  }
+
+  #end(): void {
+    this.#hasEnded = true;
+    this.#share?.release();
+    this.#controller?.abort();
+  }
+}
+
+function isFetch(frame: Uint8Array): boolean {
+  return frame.byteLength >= 2 && frame[0] === 0 && frame[1] === FETCH_KEY;
+}

@@ -1,0 +1,132 @@
+/**
+ * The bytes that a connection still has to send. Owns their order, how many
+ * writes they become, and how long a reader may take; it opens and closes
+ * nothing.
+ */
+import type { Clock, TcpConnection } from "../environment.ts";
+
+/** Chunks that together have no more than this are copied into one write. */
+const GATHERED_BYTES = 64 * 1024;
+/** Largest write: a slow reader is judged by each of them. */
+const WRITE_BYTES = 1024 * 1024;
+
+export interface OutboxOptions {
+  readonly socket: TcpConnection;
+  readonly clock: Clock;
+  /** Called with each change of the bytes that wait. */
+  readonly onChange: (bytes: number) => void;
+}
+
+export class Outbox {
+  readonly #options: OutboxOptions;
+  /** In order; the first may be partly sent. */
+  #chunks: Uint8Array[] = [];
+  #unsentBytes = 0;
+  #isWriting = false;
+  #writeStartMs = 0;
+  #hasFailed = false;
+  #waiting: { belowBytes: number; resolve: () => void }[] = [];
+
+  constructor(options: OutboxOptions) {
+    this.#options = options;
+  }
+
+  get unsentBytes(): number {
+    return this.#unsentBytes;
+  }
+
+  /** The peer takes no more: whatever is sent is dropped. */
+  get hasFailed(): boolean {
+    return this.#hasFailed;
+  }
+
+  /** How long the reader has not taken what is being written. */
+  stalledMs(nowMs: number): number {
+    return this.#isWriting ? nowMs - this.#writeStartMs : 0;
+  }
+
+  /** The chunks must not change until they are sent. */
+  send(chunks: readonly Uint8Array[]): void {
+    if (this.#hasFailed) return;
+    let bytes = 0;
+    for (const chunk of chunks) {
+      if (chunk.byteLength === 0) continue;
+      this.#chunks.push(chunk);
+      bytes += chunk.byteLength;
+    }
+    this.#change(bytes);
+    if (!this.#isWriting && bytes > 0) void this.#write();
+  }
+
+  /** Resolves when no more than `bytes` wait, or nothing can be sent. */
+  async below(bytes: number): Promise<void> {
+    if (this.#unsentBytes <= bytes) return;
+    await new Promise<void>((resolve) =>
+      this.#waiting.push({ belowBytes: bytes, resolve })
+    );
+  }
+
+  /** Never rejects. */
+  async #write(): Promise<void> {
+    const { socket, clock } = this.#options;
+    this.#isWriting = true;
+    try {
+      while (this.#chunks.length > 0) {
+        const piece = this.#nextPiece();
+        this.#writeStartMs = clock.monotonicMs();
+        await socket.write(piece);
+        if (!this.#hasFailed) this.#change(-piece.byteLength);
+      }
+    } catch {
+      // The client is gone: its connection reads that, too.
+      this.abandon();
+    }
+    this.#isWriting = false;
+  }
+
+  /** Drops what waits: nobody will take it. Idempotent. */
+  abandon(): void {
+    this.#hasFailed = true;
+    this.#chunks = [];
+    this.#change(-this.#unsentBytes);
+  }
+
+  #nextPiece(): Uint8Array {
+    let count = 0;
+    let bytes = 0;
+    for (const { byteLength } of this.#chunks) {
+      if (bytes + byteLength > GATHERED_BYTES) break;
+      bytes += byteLength;
+      count++;
+    }
+    if (count > 1) return gather(this.#chunks.splice(0, count), bytes);
+    const first = this.#chunks[0];
+    if (first.byteLength <= WRITE_BYTES) {
+      this.#chunks.shift();
+      return first;
+    }
+    this.#chunks[0] = first.subarray(WRITE_BYTES);
+    return first.subarray(0, WRITE_BYTES);
+  }
+
+  #change(bytes: number): void {
+    this.#unsentBytes += bytes;
+    this.#options.onChange(bytes);
+    if (this.#waiting.length === 0) return;
+    this.#waiting = this.#waiting.filter(({ belowBytes, resolve }) => {
+      if (this.#unsentBytes > belowBytes) return true;
+      resolve();
+      return false;
+    });
+  }
+}
+
+function gather(chunks: readonly Uint8Array[], bytes: number): Uint8Array {
+  const all = new Uint8Array(bytes);
+  let position = 0;
+  for (const chunk of chunks) {
+    all.set(chunk, position);
+    position += chunk.byteLength;
+  }
+  return all;
+}
