@@ -95,9 +95,9 @@ const binary = `${Deno.makeTempDirSync()}/streamnest`;
 function compiled(): string | undefined {
   const task = runTask("compile", binary);
   if (task.ok) return undefined;
-  return `deno compile cannot get its runtime base here: ${
-    task.output.trim().split("\n").find((line) => /error/i.test(line)) ?? ""
-  }`;
+  const reason = task.output.split("\n")
+    .find((line) => /denort|dns|lookup|download/i.test(line)) ?? task.output;
+  return `deno compile cannot get its runtime base: ${reason.trim()}`;
 }
 
 testWith(

@@ -5,27 +5,22 @@
  */
 import { Failure } from "../../../contract/errors.ts";
 import type { ProducerIdentity } from "../../../contract/http.ts";
-import type {
-  NewRecord,
-  PartitionRoute,
-  Produced,
-} from "../../operations/operations.ts";
+import type { NewRecord, PartitionRoute } from "../../operations/operations.ts";
 import { jsonText } from "../answer.ts";
 import { tooLarge } from "../body.ts";
 import type { Door, Exchange, Result } from "../exchange.ts";
 import { ANY_OFFSET, BodyFields } from "../input.ts";
 import { mayLoseDigits, type ParsedBody, parseExactly } from "../json_text.ts";
+import {
+  forwardProduce,
+  NEEDS_PARTITION,
+  producedText,
+  type ProduceInput,
+  type ProduceSettings,
+} from "../produce_request.ts";
 import { newRecordText, readMessage } from "../records.ts";
 import { notLeader } from "../routing.ts";
 import { produceBatch } from "./produce_batch.ts";
-
-/** What holds for all messages of one request. */
-export interface ProduceSettings {
-  readonly topic: string;
-  readonly timeoutMs: number;
-  readonly receipt: boolean;
-  readonly producer: ProducerIdentity | undefined;
-}
 
 export function produce(exchange: Exchange, door: Door) {
   return produceTo(exchange, door, undefined);
@@ -68,12 +63,6 @@ function produceBody(
   const { messageBodyBytes } = door.limits;
   if (exchange.bodyBytes > messageBodyBytes) return tooLarge(messageBodyBytes);
   return produceOne(exchange, door, { body, fields, settings });
-}
-
-export interface ProduceInput {
-  readonly body: ParsedBody;
-  readonly fields: BodyFields;
-  readonly settings: ProduceSettings;
 }
 
 function readSettings(
@@ -173,53 +162,9 @@ function storeOne(
     );
 }
 
-export const NEEDS_PARTITION =
-  'is missing; messages with a "producer" need an explicit partition';
-
 /** The message again with all its digits, where some could be lost. */
 function messageOf(body: ParsedBody, message: unknown): unknown {
   if (typeof message === "string" || message === null) return undefined;
   if (message === undefined || !mayLoseDigits(body.text)) return undefined;
   return (parseExactly(body.text) as { message: unknown }).message;
-}
-
-/** Sends messages on to their leader. @param members Of the request's body. */
-export function forwardProduce(
-  door: Door,
-  route: PartitionRoute,
-  settings: ProduceSettings,
-  members: string,
-): Promise<Result> {
-  let body =
-    `{"topic":"${settings.topic}",${members},"timeoutMs":${settings.timeoutMs}`;
-  if (settings.receipt) body += ',"receipt":true';
-  if (settings.producer !== undefined) {
-    body += `,"producer":${JSON.stringify(settings.producer)}`;
-  }
-  return door.forwarder.send(route.broker, {
-    method: "POST",
-    target: "/produce",
-    body: body + "}",
-    timeoutMs: settings.timeoutMs + door.limits.forwardGraceMs,
-    changes: true,
-  });
-}
-
-/** A `ProducedMessage` of the contract, as JSON text. */
-export function producedText(
-  produced: Produced,
-  record: NewRecord,
-  partition: number,
-  index: number,
-  settings: ProduceSettings,
-): string {
-  const timestamp = produced.logAppendTime
-    ? produced.appendTimeMs
-    : record.timestampMs ?? produced.appendTimeMs;
-  const receipt = settings.receipt
-    ? `,"receipt":${JSON.stringify(produced.receipt())}`
-    : "";
-  return `{"offset":${
-    produced.baseOffset + index
-  },"partition":${partition},"timestamp":${timestamp}${receipt}}`;
 }

@@ -11,15 +11,15 @@ import { jsonText } from "../answer.ts";
 import type { Door, Exchange, Result } from "../exchange.ts";
 import { ANY_PARTITION, BodyFields, describe } from "../input.ts";
 import { mayLoseDigits, type ParsedBody, parseExactly } from "../json_text.ts";
-import { type DecodedMessage, newRecordText, readMessage } from "../records.ts";
-import { notLeader } from "../routing.ts";
 import {
   forwardProduce,
   NEEDS_PARTITION,
   producedText,
   type ProduceInput,
   type ProduceSettings,
-} from "./produce.ts";
+} from "../produce_request.ts";
+import { type DecodedMessage, newRecordText, readMessage } from "../records.ts";
+import { notLeader } from "../routing.ts";
 
 /** The messages of one partition, by their index in the request. */
 interface Group {
