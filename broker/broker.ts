@@ -11,8 +11,11 @@ import { MetadataView } from "./cluster/metadata_view.ts";
 import { type BrokerConfig, ConfigurationError } from "./config.ts";
 import type { Environment } from "./environment.ts";
 import { createHttpHandler } from "./http/server.ts";
+import { createKafkaDoor } from "./kafka/listener.ts";
+import { servedApis } from "./kafka/served_apis.ts";
 import type { Logger } from "./logger.ts";
 import { BrokerMetrics } from "./metrics.ts";
+import { Batches } from "./operations/batches.ts";
 import { Cluster } from "./operations/cluster.ts";
 import type { Operations } from "./operations/operations.ts";
 import { PartitionAccess } from "./operations/partition_access.ts";
@@ -101,7 +104,7 @@ async function buildParts(
       rack: config.rack,
     },
   });
-  const operations = buildOperations({
+  const { operations, batches } = buildOperations({
     config,
     environment,
     view,
@@ -128,6 +131,28 @@ async function buildParts(
   );
   stops.push(() => listener.close());
   stops.push(() => door.close());
+  if (config.kafkaPort !== null) {
+    const kafka = createKafkaDoor({
+      environment,
+      logger,
+      served: servedApis({
+        view,
+        operations,
+        batches,
+        brokerId: config.id,
+        autoCreateTopics: config.autoCreateTopics,
+        topicDefaults: config.topicDefaults,
+        brokerConfig: kafkaBrokerConfig(config),
+      }),
+      metrics,
+      onInvariant: (error) => failed.reject(error),
+    });
+    kafka.serveOn(environment.network.listenTcp({
+      hostname: config.listenHostname,
+      port: config.kafkaPort,
+    }));
+    stops.push(() => kafka.close());
+  }
   await membership.join();
   stops.push(() => membership.leave());
   return { httpPort: listener.port };
@@ -159,11 +184,12 @@ function buildOperations(parts: {
   replicas: ReplicaManager;
   membership: Membership;
   metrics: BrokerMetrics;
-}): Operations {
+}): { operations: Operations; batches: Batches } {
   const { config, environment, view, replicas, membership, metrics } = parts;
   const access = new PartitionAccess(view, replicas, config.id);
   const guard = new SchemaGuard(view);
-  return {
+  const batches = new Batches({ access, guard, environment, metrics });
+  const operations = {
     topics: new Topics({
       view,
       environment,
@@ -182,6 +208,18 @@ function buildOperations(parts: {
     schemas: new Schemas(view, guard),
     cluster: new Cluster({ view, membership, replicas, brokerId: config.id }),
     producers: new Producers(view),
+  };
+  return { operations, batches };
+}
+
+/** What admin clients may know of a broker's flags, by Kafka's names. */
+function kafkaBrokerConfig(config: BrokerConfig): Record<string, string> {
+  return {
+    "auto.create.topics.enable": String(config.autoCreateTopics),
+    "broker.id": String(config.id),
+    "default.replication.factor": "1",
+    "log.dirs": config.brokerDirectory,
+    "num.partitions": String(config.defaultPartitions),
   };
 }
 

@@ -51,6 +51,8 @@ export interface BrokerConfig {
   readonly logLevel: LogLevel;
   /** Partitions of a topic whose creator does not say. */
   readonly defaultPartitions: number;
+  /** Whether a Kafka client's asking for a topic makes it. */
+  readonly autoCreateTopics: boolean;
   /** Topic settings by Kafka's names, where a topic has none of its own. */
   readonly topicDefaults: { readonly [name: string]: string };
   /** Started by a supervisor: stops when standard input ends. */
@@ -203,6 +205,7 @@ function brokerConfig(
     logFormat: options.logFormat,
     logLevel: options.logLevel,
     defaultPartitions: options.defaultPartitions,
+    autoCreateTopics: options.autoCreateTopics,
     topicDefaults: Object.fromEntries(options.topicConfig),
     supervised: options.supervised,
   };
@@ -223,6 +226,7 @@ export function brokerArguments(config: BrokerConfig): string[] {
     `--log-format=${config.logFormat}`,
     `--log-level=${config.logLevel}`,
   ];
+  if (!config.autoCreateTopics) flags.push("--no-auto-create-topics");
   if (config.peers.length > 0) {
     flags.push(`--peers=${config.peers.map(formatAddress).join(",")}`);
   }

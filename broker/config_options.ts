@@ -108,6 +108,11 @@ export const BROKER_OPTIONS = {
     maximum: CONTRACT_LIMITS.partitionsPerTopic,
     default: 1,
   }),
+  autoCreateTopics: switchOption({
+    help: "Make a topic that a Kafka client asks for and that is not there",
+    environmentVariable: "STREAMNEST_AUTO_CREATE_TOPICS",
+    default: true,
+  }),
   topicConfig: listOption<readonly [string, string]>({
     help: "Setting of topics that have none of their own, by Kafka's name, " +
       "such as retention.ms=86400000",

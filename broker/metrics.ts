@@ -5,8 +5,10 @@
  * is read when `/metrics` is.
  */
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import { errorCodeOf } from "../contract/errors.ts";
 import type { ProcessFacts } from "./environment.ts";
 import type { HttpMetrics, HttpObservation } from "./http/server.ts";
+import type { KafkaMetrics, KafkaObservation } from "./kafka/metrics.ts";
 import type { RecordMetrics } from "./operations/records.ts";
 import type { PartitionReplica } from "./replication/partition_replica.ts";
 
@@ -52,10 +54,11 @@ export interface MetricsSources {
   replicas(): Iterable<PartitionReplica>;
 }
 
-export class BrokerMetrics implements RecordMetrics, HttpMetrics {
+export class BrokerMetrics implements RecordMetrics, HttpMetrics, KafkaMetrics {
   readonly #registry = new Registry();
   readonly #topics = new Map<string, TopicCounters>();
   readonly #routes = new Map<string, RouteMetrics>();
+  readonly #apis = new Map<string, RouteMetrics>();
   readonly #produced: Counter;
   readonly #consumed: Counter;
   readonly #skipped: Counter;
@@ -66,6 +69,11 @@ export class BrokerMetrics implements RecordMetrics, HttpMetrics {
   readonly #errors: Counter<"code">;
   readonly #flush: Histogram<"topic">;
   readonly #httpBytes: Counter<"direction">;
+
+  readonly #kafkaRequests: Counter<"api" | "version">;
+  readonly #kafkaLatency: Histogram<"api">;
+  readonly #kafkaBytes: Counter<"direction">;
+  readonly #kafkaConnections: Gauge;
 
   constructor(sources: MetricsSources) {
     const registers = [this.#registry];
@@ -130,6 +138,30 @@ export class BrokerMetrics implements RecordMetrics, HttpMetrics {
       labelNames: ["direction"],
       registers,
     });
+    this.#kafkaRequests = new Counter({
+      name: "streamnest_kafka_requests_total",
+      help: "Requests of Kafka clients by API and version",
+      labelNames: ["api", "version"],
+      registers,
+    });
+    this.#kafkaLatency = new Histogram({
+      name: "streamnest_kafka_request_seconds",
+      help: "Time from a Kafka request to its answer, waits included",
+      labelNames: ["api"],
+      buckets: LATENCY_BUCKETS,
+      registers,
+    });
+    this.#kafkaBytes = new Counter({
+      name: "streamnest_kafka_bytes_total",
+      help: "Bytes of Kafka frames by direction",
+      labelNames: ["direction"],
+      registers,
+    });
+    this.#kafkaConnections = new Gauge({
+      name: "streamnest_kafka_connections",
+      help: "Open connections of Kafka clients",
+      registers,
+    });
     this.#registerReadOnScrape(sources);
   }
 
@@ -165,7 +197,36 @@ export class BrokerMetrics implements RecordMetrics, HttpMetrics {
     this.#flush.observe({ topic: this.#label(topic) }, seconds);
   }
 
-  observe(observation: HttpObservation): void {
+  observe(observation: HttpObservation | KafkaObservation): void {
+    if ("api" in observation) this.#observeKafka(observation);
+    else this.#observeHttp(observation);
+  }
+
+  connections(open: number): void {
+    this.#kafkaConnections.set(open);
+  }
+
+  #observeKafka(observation: KafkaObservation): void {
+    const { api, version, seconds, errorCode } = observation;
+    const key = `${version} ${api}`;
+    let metrics = this.#apis.get(key);
+    if (metrics === undefined) {
+      metrics = {
+        requests: this.#kafkaRequests.labels({ api, version: `${version}` }),
+        latency: this.#kafkaLatency.labels({ api }),
+      };
+      this.#apis.set(key, metrics);
+    }
+    metrics.requests.inc();
+    metrics.latency.observe(seconds);
+    this.#kafkaBytes.inc({ direction: "in" }, observation.bytesIn);
+    this.#kafkaBytes.inc({ direction: "out" }, observation.bytesOut);
+    if (errorCode !== undefined) {
+      this.#errors.inc({ code: errorCodeOf(errorCode) });
+    }
+  }
+
+  #observeHttp(observation: HttpObservation): void {
     const { route, method, status, seconds, errorCode } = observation;
     const key = `${method} ${status} ${route}`;
     let metrics = this.#routes.get(key);

@@ -23,6 +23,7 @@ export function brokerConfigOf(
     logFormat: "text",
     logLevel: "info",
     defaultPartitions: 1,
+    autoCreateTopics: true,
     topicDefaults: {},
     supervised: false,
     ...changes,
