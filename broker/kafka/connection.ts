@@ -5,8 +5,8 @@
  *
  * While a request is being worked on, one read is outstanding, so that a client
  * that leaves is noticed and its request's signal aborted. Whole requests that
- * arrived before the client left are still served: with acks=0 a producer may
- * send and go.
+ * arrived before the client ended are still served: with acks=0 a producer may
+ * send and go. After a reset they are not.
  */
 import type { Clock, PeerAddress, TcpConnection } from "../environment.ts";
 import type { ByteBudget, Share } from "./byte_budget.ts";
@@ -205,8 +205,8 @@ export class Connection implements Client {
     if (this.#reading !== null || this.#hasEnded) return;
     this.#reading = this.#options.socket.read(this.#frames.space()).then(
       (count) => this.#arrived(count),
-      // The connection was reset: the client is as gone as after its end.
-      () => this.#arrived(null),
+      // The connection was reset: nobody is left to be answered.
+      () => this.close(),
     );
   }
 
