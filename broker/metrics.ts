@@ -4,13 +4,19 @@
  * where the fact happens; what can be read when asked (sizes, offsets, memory)
  * is read when `/metrics` is.
  */
-import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import { Gauge, Registry } from "prom-client";
 import { errorCodeOf } from "../contract/errors.ts";
 import type { ProcessFacts } from "./environment.ts";
 import type { HttpMetrics, HttpObservation } from "./http/server.ts";
 import type { KafkaMetrics, KafkaObservation } from "./kafka/metrics.ts";
 import type { RecordMetrics } from "./operations/records.ts";
 import type { PartitionReplica } from "./replication/partition_replica.ts";
+import {
+  type BucketTally,
+  type Tally,
+  TallyCounter,
+  TallyHistogram,
+} from "./tallies.ts";
 
 export const METRIC_LIMITS = {
   /** Topics with labels of their own; the rest counts as "other". */
@@ -18,6 +24,9 @@ export const METRIC_LIMITS = {
   /** Partitions with gauges of their own. */
   partitions: 2000,
 } as const;
+
+/** The label of what is past a bound. */
+const OTHER = "other";
 
 const LATENCY_BUCKETS = [
   0.0005,
@@ -36,16 +45,17 @@ const LATENCY_BUCKETS = [
   10,
 ];
 
-interface TopicCounters {
-  readonly producedRecords: Counter.Internal;
-  readonly producedBytes: Counter.Internal;
-  readonly consumedRecords: Counter.Internal;
-  readonly consumedBytes: Counter.Internal;
+interface TopicTallies {
+  readonly producedRecords: Tally;
+  readonly producedBytes: Tally;
+  readonly consumedRecords: Tally;
+  readonly consumedBytes: Tally;
 }
 
-interface RouteMetrics {
-  readonly requests: Counter.Internal;
-  readonly latency: Histogram.Internal<string>;
+/** Of one route and status, or of one API and version. */
+interface RequestTallies {
+  readonly requests: Tally;
+  readonly latency: BucketTally;
 }
 
 export interface MetricsSources {
@@ -56,112 +66,81 @@ export interface MetricsSources {
 
 export class BrokerMetrics implements RecordMetrics, HttpMetrics, KafkaMetrics {
   readonly #registry = new Registry();
-  readonly #topics = new Map<string, TopicCounters>();
-  readonly #routes = new Map<string, RouteMetrics>();
-  readonly #apis = new Map<string, RouteMetrics>();
-  readonly #produced: Counter;
-  readonly #consumed: Counter;
-  readonly #skipped: Counter;
-  readonly #topicRecords: Counter<"topic" | "direction">;
-  readonly #topicBytes: Counter<"topic" | "direction">;
-  readonly #requests: Counter<"route" | "method" | "status">;
-  readonly #latency: Histogram<"route" | "method">;
-  readonly #errors: Counter<"code">;
-  readonly #flush: Histogram<"topic">;
-  readonly #httpBytes: Counter<"direction">;
-
-  readonly #kafkaRequests: Counter<"api" | "version">;
-  readonly #kafkaLatency: Histogram<"api">;
-  readonly #kafkaBytes: Counter<"direction">;
-  readonly #kafkaConnections: Gauge;
+  readonly #topics = new Map<string, TopicTallies>();
+  readonly #routes = new Map<string, RequestTallies>();
+  readonly #apis = new Map<string, RequestTallies>();
+  readonly #latencies = new Map<string, BucketTally>();
+  readonly #errors = new Map<string, Tally>();
+  readonly #flushes = new Map<string, BucketTally>();
+  readonly #produced = this.#counter(
+    "streamnest_messages_produced_total",
+    "Messages stored by this broker, through any door",
+  ).tally();
+  readonly #consumed = this.#counter(
+    "streamnest_messages_consumed_total",
+    "Messages handed out by this broker, through any door",
+  ).tally();
+  readonly #skipped = this.#counter(
+    "streamnest_messages_skipped_total",
+    "Stored messages left out because they do not conform to the schema",
+  ).tally();
+  readonly #topicRecords = this.#counter(
+    "streamnest_topic_messages_total",
+    `Messages per topic (the first ${METRIC_LIMITS.topics}, then "other") and direction`,
+    ["topic", "direction"],
+  );
+  readonly #topicBytes = this.#counter(
+    "streamnest_topic_bytes_total",
+    "Bytes of keys and values per topic and direction",
+    ["topic", "direction"],
+  );
+  readonly #httpRequests = this.#counter(
+    "streamnest_http_requests_total",
+    "HTTP requests by route, method and status",
+    ["route", "method", "status"],
+  );
+  readonly #httpLatency = this.#histogram(
+    "streamnest_http_request_seconds",
+    "Time from a request to its answer, waits included",
+    ["route", "method"],
+  );
+  readonly #httpBytes = this.#counter(
+    "streamnest_http_body_bytes_total",
+    "Bytes of HTTP bodies by direction",
+    ["direction"],
+  );
+  readonly #httpBytesIn = this.#httpBytes.tally({ direction: "in" });
+  readonly #httpBytesOut = this.#httpBytes.tally({ direction: "out" });
+  readonly #kafkaRequests = this.#counter(
+    "streamnest_kafka_requests_total",
+    "Requests of Kafka clients by API and version",
+    ["api", "version"],
+  );
+  readonly #kafkaLatency = this.#histogram(
+    "streamnest_kafka_request_seconds",
+    "Time from a Kafka request to its answer, waits included",
+    ["api"],
+  );
+  readonly #kafkaBytes = this.#counter(
+    "streamnest_kafka_bytes_total",
+    "Bytes of Kafka frames by direction",
+    ["direction"],
+  );
+  readonly #kafkaBytesIn = this.#kafkaBytes.tally({ direction: "in" });
+  readonly #kafkaBytesOut = this.#kafkaBytes.tally({ direction: "out" });
+  readonly #errorCounter = this.#counter(
+    "streamnest_errors_total",
+    "Requests answered with an error, by Kafka's name of it",
+    ["code"],
+  );
+  readonly #flushHistogram = this.#histogram(
+    "streamnest_flush_seconds",
+    "Time of an fdatasync of a partition's log, by topic",
+    ["topic"],
+  );
+  #kafkaConnections = 0;
 
   constructor(sources: MetricsSources) {
-    const registers = [this.#registry];
-    this.#produced = new Counter({
-      name: "streamnest_messages_produced_total",
-      help: "Messages stored by this broker, through any door",
-      registers,
-    });
-    this.#consumed = new Counter({
-      name: "streamnest_messages_consumed_total",
-      help: "Messages handed out by this broker, through any door",
-      registers,
-    });
-    this.#skipped = new Counter({
-      name: "streamnest_messages_skipped_total",
-      help:
-        "Stored messages left out because they do not conform to the schema",
-      registers,
-    });
-    this.#topicRecords = new Counter({
-      name: "streamnest_topic_messages_total",
-      help:
-        `Messages per topic (the first ${METRIC_LIMITS.topics}, then "other") and direction`,
-      labelNames: ["topic", "direction"],
-      registers,
-    });
-    this.#topicBytes = new Counter({
-      name: "streamnest_topic_bytes_total",
-      help: "Bytes of keys and values per topic and direction",
-      labelNames: ["topic", "direction"],
-      registers,
-    });
-    this.#requests = new Counter({
-      name: "streamnest_http_requests_total",
-      help: "HTTP requests by route, method and status",
-      labelNames: ["route", "method", "status"],
-      registers,
-    });
-    this.#latency = new Histogram({
-      name: "streamnest_http_request_seconds",
-      help: "Time from a request to its answer, waits included",
-      labelNames: ["route", "method"],
-      buckets: LATENCY_BUCKETS,
-      registers,
-    });
-    this.#errors = new Counter({
-      name: "streamnest_errors_total",
-      help: "Requests answered with an error, by Kafka's name of it",
-      labelNames: ["code"],
-      registers,
-    });
-    this.#flush = new Histogram({
-      name: "streamnest_flush_seconds",
-      help: "Time of an fdatasync of a partition's log, by topic",
-      labelNames: ["topic"],
-      buckets: LATENCY_BUCKETS,
-      registers,
-    });
-    this.#httpBytes = new Counter({
-      name: "streamnest_http_body_bytes_total",
-      help: "Bytes of HTTP bodies by direction",
-      labelNames: ["direction"],
-      registers,
-    });
-    this.#kafkaRequests = new Counter({
-      name: "streamnest_kafka_requests_total",
-      help: "Requests of Kafka clients by API and version",
-      labelNames: ["api", "version"],
-      registers,
-    });
-    this.#kafkaLatency = new Histogram({
-      name: "streamnest_kafka_request_seconds",
-      help: "Time from a Kafka request to its answer, waits included",
-      labelNames: ["api"],
-      buckets: LATENCY_BUCKETS,
-      registers,
-    });
-    this.#kafkaBytes = new Counter({
-      name: "streamnest_kafka_bytes_total",
-      help: "Bytes of Kafka frames by direction",
-      labelNames: ["direction"],
-      registers,
-    });
-    this.#kafkaConnections = new Gauge({
-      name: "streamnest_kafka_connections",
-      help: "Open connections of Kafka clients",
-      registers,
-    });
     this.#registerReadOnScrape(sources);
   }
 
@@ -175,26 +154,35 @@ export class BrokerMetrics implements RecordMetrics, HttpMetrics, KafkaMetrics {
   }
 
   produced(topic: string, records: number, bytes: number): void {
-    const counters = this.#topic(topic);
-    this.#produced.inc(records);
-    counters.producedRecords.inc(records);
-    counters.producedBytes.inc(bytes);
+    const tallies = this.#topic(topic);
+    this.#produced.value += records;
+    tallies.producedRecords.value += records;
+    tallies.producedBytes.value += bytes;
   }
 
   consumed(topic: string, records: number, bytes: number): void {
     if (records === 0) return;
-    const counters = this.#topic(topic);
-    this.#consumed.inc(records);
-    counters.consumedRecords.inc(records);
-    counters.consumedBytes.inc(bytes);
+    const tallies = this.#topic(topic);
+    this.#consumed.value += records;
+    tallies.consumedRecords.value += records;
+    tallies.consumedBytes.value += bytes;
   }
 
   skipped(_topic: string, records: number): void {
-    this.#skipped.inc(records);
+    this.#skipped.value += records;
   }
 
   flushed(topic: string, seconds: number): void {
-    this.#flush.observe({ topic: this.#label(topic) }, seconds);
+    const label = this.#topics.has(topic) ? topic : OTHER;
+    found(
+      this.#flushes,
+      label,
+      () => this.#flushHistogram.tally({ topic: label }),
+    ).observe(seconds);
+  }
+
+  connections(open: number): void {
+    this.#kafkaConnections = open;
   }
 
   observe(observation: HttpObservation | KafkaObservation): void {
@@ -202,67 +190,86 @@ export class BrokerMetrics implements RecordMetrics, HttpMetrics, KafkaMetrics {
     else this.#observeHttp(observation);
   }
 
-  connections(open: number): void {
-    this.#kafkaConnections.set(open);
-  }
-
   #observeKafka(observation: KafkaObservation): void {
     const { api, version, seconds, errorCode } = observation;
-    const key = `${version} ${api}`;
-    let metrics = this.#apis.get(key);
-    if (metrics === undefined) {
-      metrics = {
-        requests: this.#kafkaRequests.labels({ api, version: `${version}` }),
-        latency: this.#kafkaLatency.labels({ api }),
-      };
-      this.#apis.set(key, metrics);
-    }
-    metrics.requests.inc();
-    metrics.latency.observe(seconds);
-    this.#kafkaBytes.inc({ direction: "in" }, observation.bytesIn);
-    this.#kafkaBytes.inc({ direction: "out" }, observation.bytesOut);
-    if (errorCode !== undefined) {
-      this.#errors.inc({ code: errorCodeOf(errorCode) });
-    }
+    const tallies = found(this.#apis, `${version} ${api}`, () => ({
+      requests: this.#kafkaRequests.tally({ api, version: `${version}` }),
+      latency: found(
+        this.#latencies,
+        `kafka ${api}`,
+        () => this.#kafkaLatency.tally({ api }),
+      ),
+    }));
+    tallies.requests.value++;
+    tallies.latency.observe(seconds);
+    this.#kafkaBytesIn.value += observation.bytesIn;
+    this.#kafkaBytesOut.value += observation.bytesOut;
+    if (errorCode !== undefined) this.#error(errorCodeOf(errorCode));
   }
 
   #observeHttp(observation: HttpObservation): void {
     const { route, method, status, seconds, errorCode } = observation;
-    const key = `${method} ${status} ${route}`;
-    let metrics = this.#routes.get(key);
-    if (metrics === undefined) {
-      metrics = {
-        requests: this.#requests.labels({ route, method, status }),
-        latency: this.#latency.labels({ route, method }),
-      };
-      this.#routes.set(key, metrics);
-    }
-    metrics.requests.inc();
-    metrics.latency.observe(seconds);
-    this.#httpBytes.inc({ direction: "in" }, observation.bytesIn);
-    this.#httpBytes.inc({ direction: "out" }, observation.bytesOut);
-    if (errorCode !== undefined) this.#errors.inc({ code: errorCode });
+    const tallies = found(this.#routes, `${status} ${method} ${route}`, () => ({
+      requests: this.#httpRequests.tally({
+        route,
+        method,
+        status: `${status}`,
+      }),
+      latency: found(
+        this.#latencies,
+        `http ${method} ${route}`,
+        () => this.#httpLatency.tally({ route, method }),
+      ),
+    }));
+    tallies.requests.value++;
+    tallies.latency.observe(seconds);
+    this.#httpBytesIn.value += observation.bytesIn;
+    this.#httpBytesOut.value += observation.bytesOut;
+    if (errorCode !== undefined) this.#error(errorCode);
   }
 
-  #label(topic: string): string {
-    return this.#topics.has(topic) ? topic : "other";
+  #error(code: string): void {
+    found(this.#errors, code, () => this.#errorCounter.tally({ code })).value++;
   }
 
-  #topic(topic: string): TopicCounters {
+  #topic(topic: string): TopicTallies {
     const known = this.#topics.get(topic);
     if (known !== undefined) return known;
     const isFull = this.#topics.size >= METRIC_LIMITS.topics;
-    if (isFull && topic !== "other") return this.#topic("other");
-    const counters = {
-      producedRecords: this.#topicRecords
-        .labels({ topic, direction: "produced" }),
-      producedBytes: this.#topicBytes.labels({ topic, direction: "produced" }),
-      consumedRecords: this.#topicRecords
-        .labels({ topic, direction: "consumed" }),
-      consumedBytes: this.#topicBytes.labels({ topic, direction: "consumed" }),
+    if (isFull && topic !== OTHER) return this.#topic(OTHER);
+    const produced = { topic, direction: "produced" };
+    const consumed = { topic, direction: "consumed" };
+    const tallies = {
+      producedRecords: this.#topicRecords.tally(produced),
+      producedBytes: this.#topicBytes.tally(produced),
+      consumedRecords: this.#topicRecords.tally(consumed),
+      consumedBytes: this.#topicBytes.tally(consumed),
     };
-    this.#topics.set(topic, counters);
-    return counters;
+    this.#topics.set(topic, tallies);
+    return tallies;
+  }
+
+  #counter(
+    name: string,
+    help: string,
+    labelNames: readonly string[] = [],
+  ): TallyCounter {
+    const registry = this.#registry;
+    return new TallyCounter({ registry, name, help, labelNames });
+  }
+
+  #histogram(
+    name: string,
+    help: string,
+    labelNames: readonly string[],
+  ): TallyHistogram {
+    return new TallyHistogram({
+      registry: this.#registry,
+      name,
+      help,
+      labelNames,
+      buckets: LATENCY_BUCKETS,
+    });
   }
 
   #registerReadOnScrape(sources: MetricsSources): void {
@@ -290,6 +297,11 @@ export class BrokerMetrics implements RecordMetrics, HttpMetrics, KafkaMetrics {
       "streamnest_partitions_led",
       "Partitions that this broker leads",
       () => [...sources.replicas()].filter(({ isLeader }) => isLeader).length,
+    );
+    this.#gauge(
+      "streamnest_kafka_connections",
+      "Open connections of Kafka clients",
+      () => this.#kafkaConnections,
     );
     const { process } = sources;
     this.#gauge(
@@ -350,4 +362,15 @@ export class BrokerMetrics implements RecordMetrics, HttpMetrics, KafkaMetrics {
       },
     });
   }
+}
+
+/** The value under `key`, made when it is first asked for. */
+function found<Value>(
+  map: Map<string, Value>,
+  key: string,
+  make: () => Value,
+): Value {
+  let value = map.get(key);
+  if (value === undefined) map.set(key, value = make());
+  return value;
 }
