@@ -6,25 +6,13 @@ import metadata from "../deno.json" with { type: "json" };
 import { InvariantError } from "../storage/assert.ts";
 import { StorageError } from "../storage/error.ts";
 import { SqliteMetadataStore } from "../storage/metadata/sqlite_metadata_store.ts";
-import { Membership } from "./cluster/membership.ts";
-import { MetadataView } from "./cluster/metadata_view.ts";
 import { type BrokerConfig, ConfigurationError } from "./config.ts";
 import type { Environment } from "./environment.ts";
 import { createHttpHandler } from "./http/server.ts";
 import { createKafkaDoor } from "./kafka/listener.ts";
 import { servedApis } from "./kafka/served_apis.ts";
 import type { Logger } from "./logger.ts";
-import { BrokerMetrics } from "./metrics.ts";
-import { Batches } from "./operations/batches.ts";
-import { Cluster } from "./operations/cluster.ts";
-import type { Operations } from "./operations/operations.ts";
-import { PartitionAccess } from "./operations/partition_access.ts";
-import { Producers } from "./operations/producers.ts";
-import { Records } from "./operations/records.ts";
-import { SchemaGuard } from "./operations/schema_guard.ts";
-import { Schemas } from "./operations/schemas.ts";
-import { Topics } from "./operations/topics.ts";
-import { ReplicaManager } from "./replication/replica_manager.ts";
+import { Room } from "./room.ts";
 
 export interface RunningBroker {
   readonly httpPort: number;
@@ -73,45 +61,17 @@ async function buildParts(
       cause: String(fault),
     });
   };
-  const view = new MetadataView(store, onFault);
-  stops.push(() => view.close());
-  const metrics: BrokerMetrics = new BrokerMetrics({
-    process: environment.process,
-    version: metadata.version,
-    replicas: () => replicas.replicas(),
-  });
-  const replicas: ReplicaManager = new ReplicaManager({
-    environment,
-    logger,
-    brokerId: config.id,
-    directory: config.brokerDirectory,
-    topicDefaults: config.topicDefaults,
-    onFlush: (topic, _partition, seconds) => metrics.flushed(topic, seconds),
-  });
-  await view.start();
-  replicas.start(view.image);
-  stops.push(() => replicas.close());
-  view.subscribe((image, previous) => replicas.apply(image, previous));
-  const membership = new Membership({
-    view,
-    environment,
-    logger,
-    broker: {
-      id: config.id,
-      host: config.advertisedHost,
-      httpPort: config.port,
-      kafkaPort: config.kafkaPort,
-      rack: config.rack,
-    },
-  });
-  const { operations, batches } = buildOperations({
+  const room = new Room({
     config,
     environment,
-    view,
-    replicas,
-    membership,
-    metrics,
+    logger,
+    store,
+    version: metadata.version,
+    onFault,
   });
+  stops.push(() => room.close());
+  await room.open();
+  const { view, operations, batches, metrics } = room;
   const door = createHttpHandler({
     operations,
     environment,
@@ -153,8 +113,8 @@ async function buildParts(
     }));
     stops.push(() => kafka.close());
   }
-  await membership.join();
-  stops.push(() => membership.leave());
+  await room.join();
+  stops.push(() => room.leave());
   return { httpPort: listener.port };
 }
 
@@ -175,41 +135,6 @@ async function openMetadata(
     }
     throw fault;
   }
-}
-
-function buildOperations(parts: {
-  config: BrokerConfig;
-  environment: Environment;
-  view: MetadataView;
-  replicas: ReplicaManager;
-  membership: Membership;
-  metrics: BrokerMetrics;
-}): { operations: Operations; batches: Batches } {
-  const { config, environment, view, replicas, membership, metrics } = parts;
-  const access = new PartitionAccess(view, replicas, config.id);
-  const guard = new SchemaGuard(view);
-  const batches = new Batches({ access, guard, environment, metrics });
-  const operations = {
-    topics: new Topics({
-      view,
-      environment,
-      brokerId: config.id,
-      defaultPartitions: config.defaultPartitions,
-      topicDefaults: config.topicDefaults,
-    }),
-    records: new Records({
-      access,
-      guard,
-      environment,
-      metrics,
-      brokerId: config.id,
-      topicDefaults: config.topicDefaults,
-    }),
-    schemas: new Schemas(view, guard),
-    cluster: new Cluster({ view, membership, replicas, brokerId: config.id }),
-    producers: new Producers(view),
-  };
-  return { operations, batches };
 }
 
 /** What admin clients may know of a broker's flags, by Kafka's names. */

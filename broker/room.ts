@@ -1,0 +1,131 @@
+/**
+ * The room behind the doors: a broker's link to the metadata, its partitions,
+ * its place in the cluster, and the operations on all three. Owns how these are
+ * built, in which order they start and stop; refuses to know doors and where the
+ * metadata store came from, so that a test opens the very same room.
+ */
+import type { MetadataStore } from "../storage/metadata/metadata_store.ts";
+import { Membership } from "./cluster/membership.ts";
+import { MetadataView } from "./cluster/metadata_view.ts";
+import type { BrokerConfig } from "./config.ts";
+import type { Environment } from "./environment.ts";
+import type { Logger } from "./logger.ts";
+import { BrokerMetrics } from "./metrics.ts";
+import { Batches } from "./operations/batches.ts";
+import { Cluster } from "./operations/cluster.ts";
+import type { Operations } from "./operations/operations.ts";
+import { PartitionAccess } from "./operations/partition_access.ts";
+import { Producers } from "./operations/producers.ts";
+import { Records } from "./operations/records.ts";
+import { SchemaGuard } from "./operations/schema_guard.ts";
+import { Schemas } from "./operations/schemas.ts";
+import { Topics } from "./operations/topics.ts";
+import { ReplicaManager } from "./replication/replica_manager.ts";
+
+export interface RoomOptions {
+  readonly config: BrokerConfig;
+  readonly environment: Environment;
+  readonly logger: Logger;
+  /** Stays the caller's, who closes it after the room. */
+  readonly store: MetadataStore;
+  readonly version: string;
+  /** The metadata cannot be followed any more, or following it failed. */
+  onFault(fault: unknown): void;
+}
+
+export class Room {
+  readonly view: MetadataView;
+  readonly replicas: ReplicaManager;
+  readonly membership: Membership;
+  readonly metrics: BrokerMetrics;
+  readonly access: PartitionAccess;
+  readonly topics: Topics;
+  readonly batches: Batches;
+  readonly operations: Operations;
+  #unsubscribe = () => {};
+
+  constructor(options: RoomOptions) {
+    const { config, environment, logger } = options;
+    this.view = new MetadataView(options.store, options.onFault);
+    this.metrics = new BrokerMetrics({
+      process: environment.process,
+      version: options.version,
+      replicas: () => this.replicas.replicas(),
+    });
+    this.replicas = new ReplicaManager({
+      environment,
+      logger,
+      brokerId: config.id,
+      directory: config.brokerDirectory,
+      topicDefaults: config.topicDefaults,
+      onFlush: (topic, _partition, seconds) =>
+        this.metrics.flushed(topic, seconds),
+    });
+    this.membership = new Membership({
+      view: this.view,
+      environment,
+      logger,
+      broker: {
+        id: config.id,
+        host: config.advertisedHost,
+        httpPort: config.port,
+        kafkaPort: config.kafkaPort,
+        rack: config.rack,
+      },
+    });
+    const { view, replicas, membership, metrics } = this;
+    const access = new PartitionAccess(view, replicas, config.id);
+    this.access = access;
+    const guard = new SchemaGuard(view);
+    this.batches = new Batches({ access, guard, environment, metrics });
+    this.topics = new Topics({
+      view,
+      environment,
+      brokerId: config.id,
+      defaultPartitions: config.defaultPartitions,
+      topicDefaults: config.topicDefaults,
+    });
+    this.operations = {
+      topics: this.topics,
+      records: new Records({
+        access,
+        guard,
+        environment,
+        metrics,
+        brokerId: config.id,
+        topicDefaults: config.topicDefaults,
+      }),
+      schemas: new Schemas(view, guard),
+      cluster: new Cluster({ view, membership, replicas, brokerId: config.id }),
+      producers: new Producers(view),
+    };
+  }
+
+  /** Reads the metadata and opens the partitions; nobody knows of it yet. */
+  async open(): Promise<void> {
+    await this.view.start();
+    this.replicas.start(this.view.image);
+    this.#unsubscribe = this.view.subscribe((image, previous) =>
+      this.replicas.apply(image, previous)
+    );
+  }
+
+  /** Resolves when the cluster can see this broker. */
+  join(): Promise<void> {
+    return this.membership.join();
+  }
+
+  leave(): Promise<void> {
+    return this.membership.leave();
+  }
+
+  /** Answers who waits, flushes and closes. */
+  close(): void {
+    this.#unsubscribe();
+    try {
+      this.replicas.close();
+    } finally {
+      this.view.close();
+    }
+  }
+}
