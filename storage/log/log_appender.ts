@@ -79,7 +79,8 @@ export class LogAppender {
         header.sizeBytes === bytes.length,
         "append takes whole batches",
       );
-      const verdict = core.producers.check(header);
+      const marker = header.isControl ? readControlRecord(bytes) : undefined;
+      const verdict = core.producers.check(header, marker);
       if (verdict.kind !== "append") {
         outcomes.push(
           verdict.kind === "rejected"
@@ -92,7 +93,6 @@ export class LogAppender {
       header.lastOffset = offset(next + header.lastOffsetDelta);
       header.leaderEpoch = leaderEpoch;
       stampBatch(bytes, next, leaderEpoch);
-      const marker = header.isControl ? readControlRecord(bytes) : undefined;
       // Later batches of the same call must see this one.
       if (header.producerId >= 0 && batches.length > 1) {
         core.producers.update(header, marker, nowMs);

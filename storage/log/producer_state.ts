@@ -45,7 +45,8 @@ export type ProducerRejection = {
   code:
     | "OUT_OF_ORDER_SEQUENCE_NUMBER"
     | "INVALID_PRODUCER_EPOCH"
-    | "INVALID_TXN_STATE";
+    | "INVALID_TXN_STATE"
+    | "TRANSACTION_COORDINATOR_FENCED";
   detail: string;
 };
 
@@ -92,8 +93,11 @@ export class ProducerState {
     return this.#ended;
   }
 
-  /** Whether a batch may be appended now (NOTES 4.5). */
-  check(header: BatchHeader): ProducerVerdict {
+  /**
+   * Whether a batch may be appended now (NOTES 4.5). `marker` is what a control
+   * batch carries.
+   */
+  check(header: BatchHeader, marker?: Marker): ProducerVerdict {
     const { producerId, producerEpoch, baseSequence } = header;
     if (producerId < 0) return APPEND;
     const entry = this.#entries.get(producerId);
@@ -116,7 +120,7 @@ export class ProducerState {
         `Producer ${producerId} has epoch ${producerEpoch}, and a newer one with epoch ${entry.epoch} has taken its place`,
       );
     }
-    if (header.isControl) return APPEND;
+    if (header.isControl) return markerVerdict(entry, marker);
     const expected = producerEpoch > entry.epoch ? 0 : nextSequence(entry);
     if (hasSequence && baseSequence !== expected) {
       return reject(
@@ -297,6 +301,19 @@ export class ProducerState {
   #put(producerId: number, entry: ProducerEntry): void {
     this.#entries.set(producerId, entry);
   }
+}
+
+/** A coordinator that was deposed must not end a newer transaction. */
+function markerVerdict(
+  { coordinatorEpoch }: ProducerEntry,
+  marker: Marker | undefined,
+): ProducerVerdict {
+  return marker === undefined || marker.coordinatorEpoch >= coordinatorEpoch
+    ? APPEND
+    : reject(
+      "TRANSACTION_COORDINATOR_FENCED",
+      `The marker is of coordinator epoch ${marker.coordinatorEpoch}, and one of epoch ${coordinatorEpoch} has taken over`,
+    );
 }
 
 function nextSequence(entry: ProducerEntry): number {
