@@ -11,6 +11,7 @@ import {
   RecordBatchBuilder,
 } from "../../storage/log/record_batch.ts";
 import { offset } from "../../storage/log/types.ts";
+import { EncodeError } from "../kafka/codec/error.ts";
 import type { PartitionReplica } from "../replication/partition_replica.ts";
 import type { LogEntry, ProducerStamp } from "./core.ts";
 import type { InternalLog } from "./coordinator_runtime.ts";
@@ -46,9 +47,18 @@ export class ReplicaLog<Record> implements InternalLog<Record> {
     const builder = new RecordBatchBuilder(
       producer === null ? {} : { ...producer, transactional: true },
     );
+    const { maxMessageBytes } = this.#replica.settings;
     const timestampMs = this.#nowMs();
     for (const record of records) {
-      builder.add({ ...this.#format.encode(record), headers: [], timestampMs });
+      const encoded = this.#encode(record);
+      if (encoded instanceof Failure) return encoded;
+      builder.add({ ...encoded, headers: [], timestampMs });
+      if (builder.sizeBytes > maxMessageBytes) {
+        return new Failure(
+          "RECORD_LIST_TOO_LARGE",
+          `Records of more than ${maxMessageBytes} bytes do not fit in one batch`,
+        );
+      }
     }
     const outcome = await this.#replica.appendBatch(
       builder.build(),
@@ -56,6 +66,16 @@ export class ReplicaLog<Record> implements InternalLog<Record> {
       { timeoutMs: Infinity, waitForDurable: true },
     );
     return outcome instanceof Failure ? outcome : undefined;
+  }
+
+  /** What a client put into it may be what the format cannot hold. */
+  #encode(record: Record) {
+    try {
+      return this.#format.encode(record);
+    } catch (fault) {
+      if (!(fault instanceof EncodeError)) throw fault;
+      return new Failure("INVALID_REQUEST", fault.message);
+    }
   }
 
   async *readAll(): AsyncGenerator<readonly LogEntry<Record>[]> {
