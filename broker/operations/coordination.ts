@@ -3,6 +3,7 @@
  * internal topic when it is not there, and routes by its partitions' leaders.
  */
 import { Failure } from "../../contract/errors.ts";
+import { MetadataUnavailableError } from "../../storage/metadata/metadata_store.ts";
 import type { BrokerImage } from "../cluster/metadata_image.ts";
 import type { MetadataView } from "../cluster/metadata_view.ts";
 import type { Topics } from "./topics.ts";
@@ -19,6 +20,8 @@ export class Coordination {
   readonly #view: MetadataView;
   readonly #topics: Topics;
   readonly #topic: InternalTopic;
+  /** Whoever asks while the topic is being made waits for the same one. */
+  #creating: Promise<number | Failure> | undefined;
 
   constructor(view: MetadataView, topics: Topics, topic: InternalTopic) {
     this.#view = view;
@@ -29,7 +32,7 @@ export class Coordination {
   /** The partition that coordinates `id`; makes the topic when needed. */
   async partition(id: string): Promise<number | Failure> {
     const count = this.#view.image.topics.get(this.#topic.name)?.partitions ??
-      await this.#create();
+      await this.#createOnce();
     return count instanceof Failure
       ? count
       : this.#topic.partitionOf(id, count);
@@ -52,6 +55,25 @@ export class Coordination {
     );
   }
 
+  #createOnce(): Promise<number | Failure> {
+    return this.#creating ??= this.#create()
+      .catch((fault) => {
+        if (!(fault instanceof MetadataUnavailableError)) throw fault;
+        return this.#notMade(fault.message);
+      })
+      .finally(() => {
+        this.#creating = undefined;
+      });
+  }
+
+  #notMade(reason: string): Failure {
+    return new Failure(
+      "COORDINATOR_NOT_AVAILABLE",
+      `The topic "${this.#topic.name}" cannot be made: ${reason}`,
+      { retryAfterMs: 500 },
+    );
+  }
+
   async #create(): Promise<number | Failure> {
     const { name, partitions, config } = this.#topic;
     const known = (await this.#view.catchUp()).topics.get(name);
@@ -63,12 +85,8 @@ export class Coordination {
     });
     const made = this.#view.image.topics.get(name);
     if (made !== undefined) return made.partitions;
-    return new Failure(
-      "COORDINATOR_NOT_AVAILABLE",
-      `The topic "${name}" cannot be made: ${
-        created instanceof Failure ? created.detail : "it went at once"
-      }`,
-      { retryAfterMs: 500 },
+    return this.#notMade(
+      created instanceof Failure ? created.detail : "it went at once",
     );
   }
 }
