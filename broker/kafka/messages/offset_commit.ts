@@ -3,13 +3,7 @@
  */
 import { api } from "../codec/api.ts";
 import { array } from "../codec/array.ts";
-import {
-  int16,
-  int32,
-  int64,
-  int64Saturated,
-  string,
-} from "../codec/primitives.ts";
+import { int16, int32, int64Saturated, string } from "../codec/primitives.ts";
 import { field } from "../codec/schema.ts";
 import { struct } from "../codec/struct.ts";
 
@@ -36,7 +30,7 @@ export const offsetCommitApi = api({
       name: field(string, { ignorable: true }),
       partitions: field(array(struct({
         partitionIndex: field(int32),
-        committedOffset: field(int64),
+        committedOffset: field(int64Saturated),
         committedLeaderEpoch: field(int32, {
           versions: "6+",
           default: -1,

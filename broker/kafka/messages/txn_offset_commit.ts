@@ -3,7 +3,13 @@
  */
 import { api } from "../codec/api.ts";
 import { array } from "../codec/array.ts";
-import { int16, int32, int64, string } from "../codec/primitives.ts";
+import {
+  int16,
+  int32,
+  int64,
+  int64Saturated,
+  string,
+} from "../codec/primitives.ts";
 import { field } from "../codec/schema.ts";
 import { struct } from "../codec/struct.ts";
 
@@ -28,7 +34,7 @@ export const txnOffsetCommitApi = api({
       name: field(string, { ignorable: true }),
       partitions: field(array(struct({
         partitionIndex: field(int32),
-        committedOffset: field(int64),
+        committedOffset: field(int64Saturated),
         committedLeaderEpoch: field(int32, {
           versions: "2+",
           default: -1,
