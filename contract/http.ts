@@ -276,3 +276,160 @@ export interface HealthAnswer {
   brokerId: number;
   checks?: { name: string; ok: boolean; detail?: string }[];
 }
+
+/** Kafka's names; a group that nobody knows is `Dead`. */
+export type GroupState =
+  | "Empty"
+  | "PreparingRebalance"
+  | "CompletingRebalance"
+  | "Stable"
+  | "Dead";
+
+/** Partitions of one topic. */
+export interface AssignedPartitions {
+  topic: string;
+  partitions: number[];
+}
+
+/** `GET /v1/groups`: the groups of all brokers, sorted by name. */
+export interface GroupListAnswer {
+  groups: ListedGroup[];
+  /** Brokers that could not be asked; their groups may be missing. */
+  unreachableBrokers?: number[];
+}
+export interface ListedGroup {
+  group: string;
+  /** `consumer` for consumers; empty while only offsets are stored. */
+  protocolType: string;
+  state: GroupState;
+}
+
+/** `GET /v1/groups/{group}`. */
+export interface GroupDescription {
+  group: string;
+  state: GroupState;
+  protocolType: string;
+  /** How partitions are assigned, such as `range`; empty while undecided. */
+  protocol: string;
+  generationId: number;
+  /** The id of the broker that coordinates the group. */
+  coordinator: number;
+  members: GroupMember[];
+  /** Committed or assigned partitions, sorted by topic and partition. */
+  offsets: GroupPartition[];
+  /** The sum over partitions where it is known. */
+  totalLag: number;
+}
+export interface GroupMember {
+  memberId: string;
+  /** The name of a static member; of an HTTP member: `http-` and its name. */
+  instanceId: string | null;
+  clientId: string;
+  clientHost: string;
+  assignment: AssignedPartitions[];
+}
+export interface GroupPartition {
+  topic: string;
+  partition: number;
+  /** The next offset to read; null when none is committed. */
+  committedOffset: number | null;
+  metadata: string;
+  /** null when the leader cannot be asked. */
+  logStartOffset: number | null;
+  /** The high watermark: the end for readers. */
+  logEndOffset: number | null;
+  /** Records to read still; null when the end is not known. */
+  lag: number | null;
+  /** Of the member that reads it; null when nobody does. */
+  memberId: string | null;
+}
+
+/**
+ * `POST /v1/groups/{group}/reset`: moves the committed offsets of a group
+ * without members. Exactly one of `to`, `offset` and `timestamp`.
+ */
+export interface ResetOffsetsRequest {
+  to?: "earliest" | "latest";
+  /** Must lie within every partition that it is for. */
+  offset?: number;
+  /** The first record of that time or later; without one, the end. */
+  timestamp?: number;
+  /** All topics with committed offsets when absent. */
+  topic?: string;
+  /** All partitions of the topic when absent. */
+  partition?: number;
+  /** Say what would be done, and do nothing. */
+  dryRun?: boolean;
+}
+export interface ResetOffsetsAnswer {
+  group: string;
+  dryRun: boolean;
+  offsets: ResetOffset[];
+}
+export interface ResetOffset {
+  topic: string;
+  partition: number;
+  /** null when none was committed. */
+  before: number | null;
+  after: number;
+}
+
+/** What a poll does with the records that the poll before it returned. */
+export type CommitMode = "auto" | "manual";
+
+/** A record with the place it comes from. */
+export interface GroupRecord extends ConsumedRecord {
+  topic: string;
+  partition: number;
+}
+
+/** `GET /v1/groups/{group}/records`. */
+export interface GroupRecordsAnswer {
+  group: string;
+  member: string;
+  /** `rebalancing`: the member holds nothing yet; poll again. */
+  state: "stable" | "rebalancing";
+  /** null while rebalancing. */
+  generationId: number | null;
+  /** What the member holds. */
+  assignment: AssignedPartitions[];
+  records: GroupRecord[];
+  /**
+   * Names this answer. The next poll may say `ack=<poll>`; when that is another
+   * one, this answer counts as not received and its records come again.
+   */
+  poll: string;
+  /** With `validate=true`: records left out because of the schema. */
+  skipped?: (SkippedRun & { topic: string; partition: number })[];
+  /** Partitions that could not be read now. */
+  unavailable?: PartitionFault[];
+  /** Partitions of the poll before that were lost before it was committed. */
+  notCommitted?: PartitionFault[];
+}
+export interface PartitionFault {
+  topic: string;
+  partition: number;
+  code: ErrorCode;
+  detail: string;
+}
+
+/** `POST /v1/groups/{group}/offsets`. */
+export interface CommitOffsetsRequest {
+  /** Absent: from outside, for a group without members. */
+  member?: string;
+  /** Of the answer that the records came in; the current one when absent. */
+  generationId?: number;
+  /** `offset` is the next one to read: the last record's plus 1. */
+  offsets: {
+    topic: string;
+    partition: number;
+    offset: number;
+    metadata?: string;
+  }[];
+}
+export interface CommitOffsetsAnswer {
+  group: string;
+  committed: { topic: string; partition: number; offset: number }[];
+  /** Status 207 when some are here: why they are not committed. */
+  refused?: PartitionFault[];
+}

@@ -18,6 +18,10 @@ export const CONTRACT_LIMITS = {
   waitMs: 60_000,
   /** Headers of one record. */
   headersPerRecord: 1000,
+  /** Characters of the name that a member of a group gives itself. */
+  memberNameLength: 200,
+  /** Topics of one poll of a group's member. */
+  topicsPerPoll: 100,
 } as const;
 
 const TOPIC_NAME = /^[a-zA-Z0-9._-]+$/;
@@ -28,6 +32,18 @@ export function topicNameFault(name: string): string | undefined {
   if (name === "." || name === "..") return `is "${name}"`;
   if (name.length > CONTRACT_LIMITS.topicNameLength) {
     return `has ${name.length} characters, more than ${CONTRACT_LIMITS.topicNameLength}`;
+  }
+  if (!TOPIC_NAME.test(name)) {
+    return "has characters other than letters, digits, '.', '_' and '-'";
+  }
+  return undefined;
+}
+
+/** What is wrong with a group member's name, or undefined when nothing is. */
+export function memberNameFault(name: string): string | undefined {
+  if (name.length === 0) return "is empty";
+  if (name.length > CONTRACT_LIMITS.memberNameLength) {
+    return `has ${name.length} characters, more than ${CONTRACT_LIMITS.memberNameLength}`;
   }
   if (!TOPIC_NAME.test(name)) {
     return "has characters other than letters, digits, '.', '_' and '-'";
