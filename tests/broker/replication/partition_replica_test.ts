@@ -1,0 +1,174 @@
+import {
+  failed,
+  isSettled,
+  recordOf,
+  succeeded,
+  TestCluster,
+} from "../../support/test_broker.ts";
+import type { TestBroker } from "../../support/test_broker.ts";
+import { assert, assertEquals } from "../../support/assert.ts";
+
+async function broker(
+  config: Record<string, string> = {},
+): Promise<TestBroker> {
+  const cluster = new TestCluster();
+  const started = await cluster.broker();
+  await started.create("demo", { partitions: 1, config });
+  return started;
+}
+
+const writesOf = (one: TestBroker) => one.disk.counts.get("write") ?? 0;
+
+Deno.test("PartitionReplica gathers one turn's records into one batch and one write", async () => {
+  const one = await broker();
+  succeeded(await one.produce("demo", ["first"]));
+  const before = writesOf(one);
+  const answers = await Promise.all(
+    ["a", "b", "c"].map((value) => one.produce("demo", [value, value])),
+  );
+  assertEquals(
+    answers.map((answer) => succeeded(answer).baseOffset),
+    [1, 3, 5],
+  );
+  assertEquals(writesOf(one) - before, 1);
+  const { bytes } = one.replica("demo").log.read(
+    one.replica("demo").log.logEndOffset - 6 as never,
+    {
+      maxBytes: 1_000_000,
+      upperBound: one.replica("demo").highWatermark,
+      minOneBatch: true,
+    },
+  );
+  assertEquals(new DataView(bytes.buffer, bytes.byteOffset).getInt32(57), 6);
+  await one.cluster.stop();
+});
+
+Deno.test("PartitionReplica acknowledges only after fdatasync at flush.messages=1", async () => {
+  const one = await broker();
+  one.disk.holdSyncs = true;
+  const first = one.produce("demo", ["a"]);
+  assertEquals(await isSettled(first), false);
+  const replica = one.replica("demo");
+  assertEquals(replica.log.logEndOffset, 1 as never);
+  assertEquals(replica.highWatermark, 0 as never);
+  assertEquals(await one.readAll("demo"), []);
+  // What comes meanwhile shares the next sync.
+  const second = one.produce("demo", ["b"]);
+  const third = one.produce("demo", ["c"]);
+  assertEquals(await isSettled(Promise.race([second, third])), false);
+  one.disk.releaseSyncs();
+  assertEquals(succeeded(await first).baseOffset, 0);
+  assertEquals(await isSettled(Promise.race([second, third])), false);
+  assertEquals(await one.readAll("demo"), ["0:a"]);
+  assertEquals(one.disk.heldSyncs.length, 1);
+  one.disk.releaseSyncs();
+  assertEquals(succeeded(await second).baseOffset, 1);
+  assertEquals(succeeded(await third).baseOffset, 2);
+  one.disk.holdSyncs = false;
+  await one.cluster.stop();
+});
+
+Deno.test("PartitionReplica loses nothing acknowledged when the power goes", async () => {
+  const one = await broker();
+  succeeded(await one.produce("demo", ["kept"]));
+  one.disk.holdSyncs = true;
+  const lost = one.produce("demo", ["lost"]);
+  assertEquals(await isSettled(lost), false);
+  await one.crash();
+  await one.start();
+  assertEquals(await one.readAll("demo"), ["0:kept"]);
+  await one.cluster.stop();
+});
+
+Deno.test("PartitionReplica acknowledges from the page cache where the topic says so", async () => {
+  const one = await broker({ "flush.messages": "1000" });
+  one.disk.holdSyncs = true;
+  assertEquals(succeeded(await one.produce("demo", ["a"])).baseOffset, 0);
+  assertEquals(await one.readAll("demo"), ["0:a"]);
+  assertEquals(one.disk.heldSyncs, []);
+  one.disk.holdSyncs = false;
+  await one.cluster.stop();
+});
+
+Deno.test("PartitionReplica flushes after flush.messages records: below, at", async () => {
+  const one = await broker({ "flush.messages": "3" });
+  succeeded(await one.produce("demo", ["a", "b"]));
+  const { log } = one.replica("demo");
+  assertEquals(log.flushedOffset, 0 as never);
+  succeeded(await one.produce("demo", ["c"]));
+  await one.cluster.time.elapse(0);
+  assertEquals(log.flushedOffset, 3 as never);
+  await one.cluster.stop();
+});
+
+Deno.test("PartitionReplica answers REQUEST_TIMED_OUT when durability takes too long, and keeps the records", async () => {
+  const one = await broker();
+  one.disk.holdSyncs = true;
+  const late = one.produce("demo", ["a"], { timeoutMs: 1_000 });
+  await one.cluster.time.elapse(999);
+  assertEquals(await isSettled(late), false);
+  await one.cluster.time.elapse(251);
+  const failure = failed(await late);
+  assertEquals(failure.code, "REQUEST_TIMED_OUT");
+  assertEquals(failure.details.retryAfterMs, 1000);
+  one.disk.releaseSyncs();
+  await one.cluster.time.elapse(0);
+  assertEquals(await one.readAll("demo"), ["0:a"]);
+  one.disk.holdSyncs = false;
+  await one.cluster.stop();
+});
+
+Deno.test("PartitionReplica.resign() ends the waits of producers and readers", async () => {
+  const one = await broker();
+  one.disk.holdSyncs = true;
+  const replica = one.replica("demo");
+  const waiting = one.produce("demo", ["a"]);
+  const reading = one.operations.records.read("demo", 0, {
+    offset: 0,
+    maxRecords: 1,
+    maxBytes: 100,
+    waitMs: 10_000,
+    validate: false,
+  });
+  assertEquals(await isSettled(waiting), false);
+  replica.resign();
+  assertEquals(failed(await waiting).code, "NOT_LEADER_OR_FOLLOWER");
+  assertEquals(failed(await reading).code, "NOT_LEADER_OR_FOLLOWER");
+  one.disk.holdSyncs = false;
+  one.disk.releaseSyncs();
+  await one.cluster.stop();
+});
+
+Deno.test("PartitionReplica claims its folder again when the disk was full the first time", async () => {
+  const one = await broker();
+  one.disk.freeBytes = 0;
+  assertEquals(
+    failed(await one.produce("demo", ["a"])).code,
+    "KAFKA_STORAGE_ERROR",
+  );
+  one.disk.freeBytes = 1_000_000;
+  succeeded(await one.produce("demo", ["b"]));
+  await one.crash();
+  await one.start();
+  assertEquals(await one.readAll("demo"), ["0:b"]);
+  await one.cluster.stop();
+});
+
+Deno.test("PartitionReplica never moves its high watermark back when the level gets stricter", async () => {
+  const one = await broker({ "flush.messages": "1000" });
+  succeeded(await one.produce("demo", ["a"]));
+  one.disk.holdSyncs = true;
+  succeeded(
+    await one.operations.topics.alter("demo", {
+      config: { "flush.messages": null },
+    }),
+  );
+  assertEquals(one.replica("demo").highWatermark, 1 as never);
+  const wait = one.produce("demo", ["b"]);
+  assertEquals(await isSettled(wait), false);
+  assertEquals(await one.readAll("demo"), ["0:a"]);
+  one.disk.holdSyncs = false;
+  one.disk.releaseSyncs();
+  succeeded(await wait);
+  await one.cluster.stop();
+});
