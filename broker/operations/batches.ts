@@ -102,9 +102,9 @@ export class Batches {
       timeoutMs: options.timeoutMs,
       waitForDurable: options.acks === -1 ||
         (options.acks === 1 && settings.flushMessages === 1),
+      onStored: () => metrics.produced(topic, recordCount, header.sizeBytes),
     });
     if (appended instanceof Failure) return appended;
-    metrics.produced(topic, recordCount, header.sizeBytes);
     return {
       baseOffset: appended.baseOffset,
       logAppendTimeMs: appended.logAppendTime ? appended.appendTimeMs : -1,

@@ -85,7 +85,7 @@ export class Records implements RecordOperations {
     records: readonly NewRecord[],
     options: ProduceOptions,
   ): Promise<Produced | Failure> {
-    const { access, guard, environment } = this.#options;
+    const { access, guard, environment, metrics } = this.#options;
     const replica = access.leader(topic, partition) ??
       await access.requireLeader(topic, partition);
     if (replica instanceof Failure) return replica;
@@ -94,9 +94,12 @@ export class Records implements RecordOperations {
       recordFault(records, replica.settings, environment.clock.nowMs()) ??
         guard.check(topic, records);
     if (fault !== undefined) return fault;
-    const appended = await replica.appendRecords(records, options);
+    const appended = await replica.appendRecords(records, {
+      timeoutMs: options.timeoutMs,
+      producer: options.producer,
+      onStored: () => metrics.produced(topic, records.length, sizeOf(records)),
+    });
     if (appended instanceof Failure) return appended;
-    this.#options.metrics.produced(topic, records.length, sizeOf(records));
     return {
       ...appended,
       receipt: () => this.#receipt(replica, appended, records.length),

@@ -23,7 +23,7 @@ const DEADLINE_SWEEP_MS = 250;
 
 export class HighWatermark {
   #value: Offset = offset(0);
-  /** Ascending by end offset from `#produceHead` on: appends are in order. */
+  /** Ascending by end offset from `#produceHead` on. */
   #produceWaits: ProduceWait[] = [];
   #produceHead = 0;
   readonly #readWaits = new Set<() => void>();
@@ -72,7 +72,13 @@ export class HighWatermark {
   ): void {
     if (endOffset <= this.#value) return settle(undefined);
     const deadlineMs = this.#monotonicMs() + timeoutMs;
-    this.#produceWaits.push({ endOffset, deadlineMs, settle });
+    const waits = this.#produceWaits;
+    let at = waits.length;
+    // A duplicate of what still waits ends before what came after that.
+    while (at > this.#produceHead && waits[at - 1].endOffset > endOffset) at--;
+    const wait = { endOffset, deadlineMs, settle };
+    if (at === waits.length) waits.push(wait);
+    else waits.splice(at, 0, wait);
     this.#armSweep();
   }
 

@@ -46,7 +46,16 @@ interface Waiter {
   readonly waitForDurable: boolean;
   /** What records that brought no timestamp got. */
   readonly queuedAtMs: number;
+  /** Told once the records are in the log; not for a duplicate. */
+  readonly onStored: (() => void) | undefined;
   readonly done: Done;
+}
+
+export interface AppendOptions {
+  /** Longest wait for the durability that was asked for. */
+  readonly timeoutMs: number;
+  /** Called when the records are in the log, however the wait ends. */
+  readonly onStored?: () => void;
 }
 
 /** Whole batches on their way out. */
@@ -162,7 +171,7 @@ export class PartitionReplica {
   /** Resolves when the records are as durable as the topic's level says. */
   appendRecords(
     records: readonly NewRecord[],
-    options: { timeoutMs: number; producer?: ProducerFields },
+    options: AppendOptions & { producer?: ProducerFields },
   ): Promise<Appended | Failure> {
     return new Promise((resolve) => {
       if (this.#leaderEpoch === undefined) return resolve(this.notLeader());
@@ -171,6 +180,7 @@ export class PartitionReplica {
         timeoutMs: options.timeoutMs,
         waitForDurable: true,
         queuedAtMs,
+        onStored: options.onStored,
         done: resolve,
       });
     });
@@ -183,14 +193,16 @@ export class PartitionReplica {
   appendBatch(
     bytes: Uint8Array,
     recordCount: number,
-    options: { timeoutMs: number; waitForDurable: boolean },
+    options: AppendOptions & { waitForDurable: boolean },
   ): Promise<Appended | Failure> {
     return new Promise((resolve) => {
       if (this.#leaderEpoch === undefined) return resolve(this.notLeader());
       const queuedAtMs = this.#environment.clock.nowMs();
       this.#queue.addBatch(bytes, recordCount, {
-        ...options,
+        timeoutMs: options.timeoutMs,
+        waitForDurable: options.waitForDurable,
         queuedAtMs,
+        onStored: options.onStored,
         done: resolve,
       });
     });
@@ -229,22 +241,23 @@ export class PartitionReplica {
     });
   }
 
-  /** Ends all waits and closes the log, flushed. */
-  close(): void {
-    this.#stop();
-    this.log.close();
-  }
-
-  /** Ends all waits and removes the log. */
-  delete(): void {
-    this.#stop();
-    this.log.delete();
-  }
-
-  #stop(): void {
+  /** Writes what is queued, then ends all waits and leads no more. */
+  stop(): void {
     this.#append(this.#queue.take());
     this.resign();
     this.#flushTimer?.cancel();
+  }
+
+  /** Stops and closes the log, flushed. */
+  close(): void {
+    this.stop();
+    this.log.close();
+  }
+
+  /** Stops and removes the log. */
+  delete(): void {
+    this.stop();
+    this.log.delete();
   }
 
   #append(batches: QueuedBatch<Waiter>[]): void {
@@ -283,6 +296,7 @@ export class PartitionReplica {
         waiter.done(new Failure(outcome.code, outcome.detail));
         continue;
       }
+      if (outcome.kind === "appended") waiter.onStored?.();
       const appended: Appended = {
         baseOffset: outcome.baseOffset + index,
         leaderEpoch,

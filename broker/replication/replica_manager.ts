@@ -17,7 +17,11 @@ import type {
 } from "../cluster/metadata_image.ts";
 import type { Environment, Timer } from "../environment.ts";
 import type { Logger } from "../logger.ts";
-import { readTopicSettings, type TopicConfig } from "../topic_config.ts";
+import {
+  readTopicSettings,
+  type TopicConfig,
+  type TopicSettings,
+} from "../topic_config.ts";
 import { PartitionReplica } from "./partition_replica.ts";
 
 export const REPLICA_LIMITS = {
@@ -25,6 +29,8 @@ export const REPLICA_LIMITS = {
   openFiles: 2000,
   /** How often retention looks at every log. */
   retentionIntervalMs: 60_000,
+  /** Logs that are flushed at a time when all of them are. */
+  flushesAtOnce: 64,
 } as const;
 
 const IDENTITY_FILE = "partition.json";
@@ -44,6 +50,15 @@ interface Held {
   readonly replica: PartitionReplica;
 }
 
+interface OpenedLog {
+  readonly topic: TopicImage;
+  readonly partition: number;
+  readonly settings: TopicSettings;
+  /** Its folder is there and marked. */
+  readonly isClaimed: boolean;
+  readonly log: Log;
+}
+
 export class ReplicaManager {
   readonly #options: ReplicaManagerOptions;
   readonly #openFiles: OpenFiles;
@@ -58,12 +73,26 @@ export class ReplicaManager {
     });
   }
 
-  start(image: MetadataImage): void {
+  /** Opens what the image gives to this broker, and makes it durable. */
+  async start(image: MetadataImage): Promise<void> {
     this.#options.environment.fileSystem.createDirectory(
       this.#options.directory,
     );
     this.#removeStrangers(image);
-    this.apply(image);
+    this.#dropGone(image);
+    const opened: OpenedLog[] = [];
+    for (const topic of image.topics.values()) {
+      this.#forEachOwn(topic, (index) => {
+        const log = this.#openLog(topic, index);
+        if (log !== undefined) opened.push(log);
+      });
+    }
+    for (const fault of await flushAll(opened.map(({ log }) => log))) {
+      this.#options.logger.error("A partition cannot be flushed", {
+        cause: String(fault),
+      });
+    }
+    for (const log of opened) this.#hold(log);
     this.#scheduleRetention();
   }
 
@@ -87,10 +116,13 @@ export class ReplicaManager {
   }
 
   /** Flushes and closes every log. */
-  close(): void {
+  async close(): Promise<void> {
     this.#retentionTimer?.cancel();
-    const faults: unknown[] = [];
-    for (const replica of this.replicas()) {
+    const replicas = [...this.replicas()];
+    // What is queued is written, and nothing more comes.
+    for (const replica of replicas) replica.stop();
+    const faults = await flushAll(replicas.map(({ log }) => log));
+    for (const replica of replicas) {
       try {
         replica.close();
       } catch (fault) {
@@ -104,17 +136,28 @@ export class ReplicaManager {
   }
 
   #applyTopic(topic: TopicImage): void {
-    const { brokerId, topicDefaults } = this.#options;
+    const { topicDefaults } = this.#options;
     const settings = readTopicSettings(topic.config, topicDefaults);
-    topic.partitionStates.forEach((state, index) => {
-      if (state === undefined || index >= topic.partitions) return;
-      if (!state.replicas.includes(brokerId)) return;
+    this.#forEachOwn(topic, (index, state) => {
       const held = this.#held.get(topic.name)?.get(index);
-      if (held === undefined) this.#open(topic, index, state);
-      else {
+      if (held === undefined) {
+        const opened = this.#openLog(topic, index);
+        if (opened !== undefined) this.#hold(opened);
+      } else {
         held.replica.reconfigure(settings);
         this.#takeRole(held.replica, state);
       }
+    });
+  }
+
+  /** The partitions of a topic that have a replica on this broker. */
+  #forEachOwn(
+    topic: TopicImage,
+    visit: (partition: number, state: PartitionImage) => void,
+  ): void {
+    topic.partitionStates.forEach((state, index) => {
+      if (state === undefined || index >= topic.partitions) return;
+      if (state.replicas.includes(this.#options.brokerId)) visit(index, state);
     });
   }
 
@@ -124,8 +167,9 @@ export class ReplicaManager {
     } else replica.resign();
   }
 
-  #open(topic: TopicImage, partition: number, state: PartitionImage): void {
-    const { environment, logger, topicDefaults, onFlush } = this.#options;
+  /** Undefined, and said, when its files cannot be trusted. */
+  #openLog(topic: TopicImage, partition: number): OpenedLog | undefined {
+    const { environment, logger, topicDefaults } = this.#options;
     const settings = readTopicSettings(topic.config, topicDefaults);
     const directory = this.#directoryOf(topic.name, partition);
     try {
@@ -137,24 +181,7 @@ export class ReplicaManager {
         config: settings.log,
         nowMs: environment.clock.nowMs(),
       });
-      const replica = new PartitionReplica({
-        topic: topic.name,
-        partition,
-        log,
-        settings,
-        environment,
-        logger,
-        onFlush: (seconds) => onFlush(topic.name, partition, seconds),
-        prepare: isClaimed
-          ? () => {}
-          : () => this.#claim(directory, topic.topicId),
-      });
-      let partitions = this.#held.get(topic.name);
-      if (partitions === undefined) {
-        this.#held.set(topic.name, partitions = new Map());
-      }
-      partitions.set(partition, { topicId: topic.topicId, replica });
-      this.#takeRole(replica, state);
+      return { topic, partition, settings, isClaimed, log };
     } catch (fault) {
       if (!(fault instanceof StorageError)) throw fault;
       logger.error("A partition cannot be opened and stays offline", {
@@ -162,7 +189,30 @@ export class ReplicaManager {
         partition,
         cause: fault.message,
       });
+      return undefined;
     }
+  }
+
+  #hold({ topic, partition, settings, isClaimed, log }: OpenedLog): void {
+    const { environment, logger, onFlush } = this.#options;
+    const replica = new PartitionReplica({
+      topic: topic.name,
+      partition,
+      log,
+      settings,
+      environment,
+      logger,
+      onFlush: (seconds) => onFlush(topic.name, partition, seconds),
+      prepare: isClaimed
+        ? () => {}
+        : () => this.#claim(log.directory, topic.topicId),
+    });
+    let partitions = this.#held.get(topic.name);
+    if (partitions === undefined) {
+      this.#held.set(topic.name, partitions = new Map());
+    }
+    partitions.set(partition, { topicId: topic.topicId, replica });
+    this.#takeRole(replica, topic.partitionStates[partition]!);
   }
 
   /** True when the folder is this very topic's; another's is removed. */
@@ -239,6 +289,23 @@ export class ReplicaManager {
       },
     );
   }
+}
+
+/** Together, because disks are good at that. Resolves to what went wrong. */
+async function flushAll(logs: readonly Log[]): Promise<unknown[]> {
+  const faults: unknown[] = [];
+  let next = 0;
+  const work = async () => {
+    while (next < logs.length) {
+      const log = logs[next++];
+      if (log.isOffline) continue;
+      await log.flush().catch((fault) => faults.push(fault));
+    }
+  };
+  await Promise.all(
+    Array.from({ length: REPLICA_LIMITS.flushesAtOnce }, work),
+  );
+  return faults;
 }
 
 function identityText(topicId: string): string {

@@ -172,3 +172,40 @@ Deno.test("PartitionReplica never moves its high watermark back when the level g
   succeeded(await wait);
   await one.cluster.stop();
 });
+Deno.test("PartitionReplica answers a duplicate with the offsets of the original, also while that waits", async () => {
+  const one = await broker();
+  one.disk.holdSyncs = true;
+  const send = (sequence: number, value: string) =>
+    one.operations.records.produce("demo", 0, [recordOf(value)], {
+      timeoutMs: 30_000,
+      producer: { producerId: 7, producerEpoch: 0, sequence },
+    });
+  const original = send(0, "a");
+  assertEquals(await isSettled(original), false);
+  const later = send(1, "b");
+  assertEquals(await isSettled(later), false);
+  const duplicate = send(0, "a");
+  assertEquals(await isSettled(duplicate), false);
+  // The first sync covers the original, so the duplicate waits for no more.
+  one.disk.releaseSyncs();
+  assertEquals(succeeded(await original).baseOffset, 0);
+  assertEquals(await isSettled(duplicate), true);
+  assertEquals(succeeded(await duplicate).baseOffset, 0);
+  assertEquals(await isSettled(later), false);
+  one.disk.holdSyncs = false;
+  one.disk.releaseSyncs();
+  assertEquals(succeeded(await later).baseOffset, 1);
+  assertEquals(succeeded(await send(1, "b")).baseOffset, 1);
+  assertEquals(await one.readAll("demo"), ["0:a", "1:b"]);
+  assertEquals(
+    failed(await send(9, "gap")).code,
+    "OUT_OF_ORDER_SEQUENCE_NUMBER",
+  );
+  // A duplicate is not stored, so it is not counted.
+  assert(
+    (await one.room.metrics.text()).includes(
+      "streamnest_messages_produced_total 2\n",
+    ),
+  );
+  await one.cluster.stop();
+});
