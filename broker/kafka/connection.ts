@@ -14,6 +14,7 @@ import { FrameReader } from "./codec/frame_reader.ts";
 import type { Client, Dispatcher } from "./dispatcher.ts";
 import type { KafkaLimits } from "./limits.ts";
 import { Outbox } from "./outbox.ts";
+import type { ScratchPool } from "./scratch_pool.ts";
 import type { UnsentBudget } from "./unsent_budget.ts";
 
 export interface ConnectionOptions {
@@ -23,11 +24,22 @@ export interface ConnectionOptions {
   readonly limits: KafkaLimits;
   /** Of large frames, shared by all connections. */
   readonly frameBudget: ByteBudget;
+  /** Of large buffers to read into, shared by all connections. */
+  readonly bufferBudget: ByteBudget;
   /** Of unsent answers, shared by all connections. */
   readonly unsentBudget: UnsentBudget;
+  readonly scratch: ScratchPool;
 }
 
 const FETCH_KEY = 1;
+/** What a connection reads into until it proves busy. */
+const LEAST_BUFFER_BYTES = 16 * 1024;
+const BUFFER_GROWTH = 4;
+/** Reads that fill less than this part of a buffer speak for a smaller one. */
+const SMALL_READ_PART = 1 / 8;
+const SMALL_READS = 16;
+/** Up to here a frame's claimed size, once it has its share, is allocated. */
+const TRUSTED_BYTES = 8 * 1024 * 1024;
 
 export class Connection implements Client {
   readonly #options: ConnectionOptions;
@@ -39,21 +51,28 @@ export class Connection implements Client {
   #hasEnded = false;
   #isStopping = false;
   #isClosed = false;
-  /** A request is being worked on, or waits for memory or a slow reader. */
-  #isBusy = false;
+  /** A request is being worked on, or its answer waits for a slow reader. */
+  #isServing = false;
+  /** A request waits for its share of memory. */
+  #isStarved = false;
   /** Of the request that is being worked on, once somebody asked for it. */
   #controller: AbortController | null = null;
   /** Of the frame that arrives next. */
   #share: Share | null = null;
+  /** Size of the next buffer to read into, and what allows it. */
+  #bufferBytes = LEAST_BUFFER_BYTES;
+  #bufferShare: Share | null = null;
+  #smallReads = 0;
   /** Since when the client has been waited for: a request, or more of one. */
   #waitingSinceMs: number;
 
   constructor(options: ConnectionOptions) {
-    const { socket, clock, unsentBudget } = options;
+    const { socket, clock, scratch, unsentBudget } = options;
     this.#options = options;
     this.#outbox = new Outbox({
       socket,
       clock,
+      scratch,
       onChange: (bytes) => unsentBudget.change(bytes),
     });
     this.#waitingSinceMs = clock.monotonicMs();
@@ -89,7 +108,7 @@ export class Connection implements Client {
   stop(): void {
     this.#isStopping = true;
     this.#end();
-    if (!this.#isBusy) void this.#outbox.below(0).then(() => this.close());
+    if (!this.#isServing) void this.#outbox.below(0).then(() => this.close());
   }
 
   /** At once. Idempotent. */
@@ -97,6 +116,7 @@ export class Connection implements Client {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#end();
+    this.#bufferShare?.release();
     this.#outbox.abandon();
     this.#options.socket.close();
   }
@@ -107,7 +127,7 @@ export class Connection implements Client {
     if (this.#outbox.stalledMs(nowMs) > limits.writeMs) {
       return `it does not take its answers for ${limits.writeMs} ms`;
     }
-    if (this.#isBusy) return null;
+    if (this.#isServing || this.#isStarved) return null;
     const waitedMs = nowMs - this.#waitingSinceMs;
     if (this.#frames.bufferedBytes === 0) {
       return waitedMs > limits.idleMs
@@ -143,7 +163,7 @@ export class Connection implements Client {
     const { dispatcher, limits, unsentBudget } = this.#options;
     const share = this.#share;
     this.#share = null;
-    this.#isBusy = true;
+    this.#isServing = true;
     try {
       this.#readAhead();
       // Fetches have the large answers; all others must not wait for them.
@@ -159,13 +179,13 @@ export class Connection implements Client {
     } finally {
       share?.release();
       this.#controller = null;
+      this.#isServing = false;
       this.#wait();
     }
   }
 
   /** From now on the client is waited for. */
   #wait(): void {
-    this.#isBusy = false;
     this.#waitingSinceMs = this.#options.clock.monotonicMs();
   }
 
@@ -174,9 +194,10 @@ export class Connection implements Client {
     const { frameBudget, limits } = this.#options;
     const bytes = this.#frames.nextFrameBytes ?? 0;
     if (bytes > limits.smallFrameBytes && this.#share === null) {
-      this.#isBusy = true;
+      this.#isStarved = true;
       this.#share = frameBudget.take(bytes);
       await this.#share.granted;
+      this.#isStarved = false;
       this.#wait();
     }
     this.#read();
@@ -203,19 +224,44 @@ export class Connection implements Client {
 
   #read(): void {
     if (this.#reading !== null || this.#hasEnded) return;
-    this.#reading = this.#options.socket.read(this.#frames.space()).then(
-      (count) => this.#arrived(count),
+    const space = this.#frames.space({
+      bufferBytes: this.#bufferBytes,
+      trustedBytes: Math.min(TRUSTED_BYTES, this.#share?.bytes ?? 0),
+    });
+    this.#reading = this.#options.socket.read(space).then(
+      (count) => this.#arrived(count, space.byteLength),
       // The connection was reset: nobody is left to be answered.
       () => this.close(),
     );
   }
 
-  #arrived(count: number | null): void {
+  #arrived(count: number | null, spaceBytes: number): void {
     this.#reading = null;
     if (count === null) return this.#end();
-    if (this.#frames.bufferedBytes === 0 && !this.#isBusy) this.#wait();
+    if (this.#frames.bufferedBytes === 0 && !this.#isServing) this.#wait();
     this.#frames.commit(count);
-    if (this.#isBusy) this.#readAhead();
+    this.#adaptBuffer(count, spaceBytes);
+    if (this.#isServing) this.#readAhead();
+  }
+
+  /** A full buffer asks for a larger one, many small reads for the least. */
+  #adaptBuffer(count: number, spaceBytes: number): void {
+    const { bufferBudget, limits } = this.#options;
+    const isSmall = count < SMALL_READ_PART * this.#bufferBytes;
+    this.#smallReads = isSmall ? this.#smallReads + 1 : 0;
+    if (this.#smallReads >= SMALL_READS) {
+      this.#bufferShare?.release();
+      this.#bufferShare = null;
+      this.#bufferBytes = LEAST_BUFFER_BYTES;
+    }
+    const largest = limits.readBufferBytes;
+    if (count < spaceBytes || this.#bufferBytes >= largest) return;
+    const wanted = Math.min(largest, BUFFER_GROWTH * this.#bufferBytes);
+    const share = bufferBudget.tryTake(wanted);
+    if (share === null) return;
+    this.#bufferShare?.release();
+    this.#bufferShare = share;
+    this.#bufferBytes = wanted;
   }
 
   #end(): void {

@@ -20,6 +20,10 @@ export interface KafkaLimits {
    * there.
    */
   readonly readAheadBytes: number;
+  /** Largest buffer that a busy connection reads into. */
+  readonly readBufferBytes: number;
+  /** Bytes of such buffers over all connections; beyond it they stay small. */
+  readonly readBudgetBytes: number;
   /** Frames up to this size are read without a share of `frameBudgetBytes`. */
   readonly smallFrameBytes: number;
   /**
@@ -34,6 +38,8 @@ export interface KafkaLimits {
   readonly unsentBytes: number;
   /** The same over all connections, for fetches. */
   readonly unsentBudgetBytes: number;
+  /** Pieces of answers up to this size together become one write. */
+  readonly gatheredBytes: number;
   /** Longest time for a reader to take a piece of an answer. */
   readonly writeMs: number;
   /** How long running requests may take to end when the broker stops. */
@@ -51,10 +57,13 @@ export const KAFKA_LIMITS: KafkaLimits = {
   frameMs: 60_000,
   frameBytesPerSecond: 256 * KIBIBYTE,
   readAheadBytes: 128 * KIBIBYTE,
+  readBufferBytes: 256 * KIBIBYTE,
+  readBudgetBytes: 64 * MEBIBYTE,
   smallFrameBytes: 16 * KIBIBYTE,
   frameBudgetBytes: 256 * MEBIBYTE,
   unsentBytes: 64 * KIBIBYTE,
   unsentBudgetBytes: 256 * MEBIBYTE,
+  gatheredBytes: 128 * KIBIBYTE,
   writeMs: 30_000,
   closeMs: 2000,
 };

@@ -18,6 +18,7 @@ import type { ServedApi } from "./handler.ts";
 import { KAFKA_LIMITS, type KafkaLimits } from "./limits.ts";
 import { LimitedLogger } from "./limited_logger.ts";
 import type { KafkaMetrics } from "./metrics.ts";
+import { ScratchPool } from "./scratch_pool.ts";
 import { UnsentBudget } from "./unsent_budget.ts";
 
 export interface KafkaDoorOptions {
@@ -49,6 +50,7 @@ export function createKafkaDoor(options: KafkaDoorOptions): KafkaDoor {
 
 /** Time between looks at the deadlines: how late they may be kept. */
 const SWEEP_MS = 1000;
+const KEPT_SCRATCH_BUFFERS = 16;
 
 class Door implements KafkaDoor {
   readonly #options: KafkaDoorOptions;
@@ -56,7 +58,9 @@ class Door implements KafkaDoor {
   readonly #dispatcher: Dispatcher;
   readonly #lines: LimitedLogger;
   readonly #frameBudget: ByteBudget;
+  readonly #bufferBudget: ByteBudget;
   readonly #unsentBudget: UnsentBudget;
+  readonly #scratch: ScratchPool;
   readonly #listeners: TcpListener[] = [];
   readonly #accepting: Promise<void>[] = [];
   readonly #running = new Map<Connection, Promise<void>>();
@@ -78,6 +82,11 @@ class Door implements KafkaDoor {
     });
     this.#lines = new LimitedLogger({ logger, clock });
     this.#frameBudget = new ByteBudget(this.#limits.frameBudgetBytes);
+    this.#bufferBudget = new ByteBudget(this.#limits.readBudgetBytes);
+    this.#scratch = new ScratchPool({
+      bufferBytes: this.#limits.gatheredBytes,
+      keptBuffers: KEPT_SCRATCH_BUFFERS,
+    });
     this.#unsentBudget = new UnsentBudget(this.#limits.unsentBudgetBytes);
   }
 
@@ -134,7 +143,9 @@ class Door implements KafkaDoor {
       clock: this.#options.environment.clock,
       limits: this.#limits,
       frameBudget: this.#frameBudget,
+      bufferBudget: this.#bufferBudget,
       unsentBudget: this.#unsentBudget,
+      scratch: this.#scratch,
     });
     const running = connection.run()
       .catch((error) => this.#dispatcher.refuse(error, connection))

@@ -4,17 +4,26 @@
  * nothing.
  */
 import type { Clock, TcpConnection } from "../environment.ts";
+import type { ScratchPool } from "./scratch_pool.ts";
 
-/** Chunks that together have no more than this are copied into one write. */
-const GATHERED_BYTES = 64 * 1024;
+/** Gathered bytes from which a shared buffer is cheaper than a new one. */
+const SHARED_BYTES = 4 * 1024;
 /** Largest write: a slow reader is judged by each of them. */
 const WRITE_BYTES = 1024 * 1024;
 
 export interface OutboxOptions {
   readonly socket: TcpConnection;
   readonly clock: Clock;
+  /** Chunks that fit one of its buffers together are copied into one write. */
+  readonly scratch: ScratchPool;
   /** Called with each change of the bytes that wait. */
   readonly onChange: (bytes: number) => void;
+}
+
+/** One write, and the shared buffer under it. */
+interface Piece {
+  readonly bytes: Uint8Array;
+  readonly buffer: Uint8Array | null;
 }
 
 export class Outbox {
@@ -68,14 +77,15 @@ export class Outbox {
 
   /** Never rejects. */
   async #write(): Promise<void> {
-    const { socket, clock } = this.#options;
+    const { socket, clock, scratch } = this.#options;
     this.#isWriting = true;
     try {
       while (this.#chunks.length > 0) {
-        const piece = this.#nextPiece();
+        const { bytes, buffer } = this.#nextPiece();
         this.#writeStartMs = clock.monotonicMs();
-        await socket.write(piece);
-        if (!this.#hasFailed) this.#change(-piece.byteLength);
+        await socket.write(bytes);
+        if (buffer !== null) scratch.give(buffer);
+        if (!this.#hasFailed) this.#change(-bytes.byteLength);
       }
     } catch {
       // The client is gone: its connection reads that, too.
@@ -91,22 +101,33 @@ export class Outbox {
     this.#change(-this.#unsentBytes);
   }
 
-  #nextPiece(): Uint8Array {
+  #nextPiece(): Piece {
     let count = 0;
     let bytes = 0;
     for (const { byteLength } of this.#chunks) {
-      if (bytes + byteLength > GATHERED_BYTES) break;
+      if (bytes + byteLength > this.#options.scratch.bufferBytes) break;
       bytes += byteLength;
       count++;
     }
-    if (count > 1) return gather(this.#chunks.splice(0, count), bytes);
+    if (count > 1) return this.#gather(this.#chunks.splice(0, count), bytes);
     const first = this.#chunks[0];
     if (first.byteLength <= WRITE_BYTES) {
       this.#chunks.shift();
-      return first;
+      return { bytes: first, buffer: null };
     }
     this.#chunks[0] = first.subarray(WRITE_BYTES);
-    return first.subarray(0, WRITE_BYTES);
+    return { bytes: first.subarray(0, WRITE_BYTES), buffer: null };
+  }
+
+  #gather(chunks: readonly Uint8Array[], bytes: number): Piece {
+    const buffer = bytes < SHARED_BYTES ? null : this.#options.scratch.take();
+    const all = buffer ?? new Uint8Array(bytes);
+    let position = 0;
+    for (const chunk of chunks) {
+      all.set(chunk, position);
+      position += chunk.byteLength;
+    }
+    return { bytes: all.subarray(0, bytes), buffer };
   }
 
   #change(bytes: number): void {
@@ -119,14 +140,4 @@ export class Outbox {
       return false;
     });
   }
-}
-
-function gather(chunks: readonly Uint8Array[], bytes: number): Uint8Array {
-  const all = new Uint8Array(bytes);
-  let position = 0;
-  for (const chunk of chunks) {
-    all.set(chunk, position);
-    position += chunk.byteLength;
-  }
-  return all;
 }

@@ -7,8 +7,8 @@
  *     for (let frame; (frame = frames.take());) handle(frame);
  *
  * A frame is a view that stays valid: the buffer under it is never written
- * again. A claimed size is not believed: the buffer at most quadruples, and only
- * once it is full.
+ * again. A claimed size is not believed beyond what the caller trusts: past that
+ * the buffer at most quadruples, and only once it is full.
  */
 import { invariant } from "../../../storage/assert.ts";
 import { ProtocolError } from "./error.ts";
@@ -16,9 +16,11 @@ import { CODEC_LIMITS } from "./limits.ts";
 
 const SIZE_BYTES = 4;
 const API_KEY_BYTES = 2;
+/** The smallest buffer. */
 const BUFFER_BYTES = 16 * 1024;
-/** Less room than this is not worth a read. */
+/** Less room than this, and than this part of a buffer, is not worth a read. */
 const LEAST_SPACE_BYTES = 1024;
+const LEAST_SPACE_PART = 1 / 16;
 const GROWTH = 4;
 
 /** The largest frame that a request of this API may have, in bytes. */
@@ -59,30 +61,41 @@ export class FrameReader {
   /**
    * Where the next bytes go: never empty. Costs least when no whole frame waits
    * to be taken. Throws as {@linkcode take} does.
+   *
+   * A new buffer has `bufferBytes`, or what the next frame needs when that is
+   * no more than `trustedBytes`.
    */
-  space(): Uint8Array {
+  space(
+    { bufferBytes = BUFFER_BYTES, trustedBytes = BUFFER_BYTES } = {},
+  ): Uint8Array {
     const buffered = this.#end - this.#start;
-    const frameBytes = this.#frameBytes();
-    const missing = frameBytes === undefined ? 0 : frameBytes - buffered;
+    const frameBytes = this.#frameBytes() ?? 0;
     const room = this.#buffer.byteLength - this.#end;
-    const suffices = missing > 0 && missing <= room;
-    if (!suffices && room < LEAST_SPACE_BYTES) this.#replaceBuffer(frameBytes);
+    const leastRoom = Math.max(
+      LEAST_SPACE_BYTES,
+      LEAST_SPACE_PART * this.#buffer.byteLength,
+    );
+    const missing = frameBytes - buffered;
+    const suffices = missing > 0
+      ? missing <= room || (room >= leastRoom && frameBytes > trustedBytes)
+      : room >= leastRoom;
+    if (!suffices) {
+      this.#replaceBuffer(Math.max(
+        bufferBytes,
+        Math.min(frameBytes, Math.max(trustedBytes, GROWTH * buffered)),
+        // Whole frames that nobody has taken move along.
+        buffered + LEAST_SPACE_BYTES,
+      ));
+    }
     return this.#buffer.subarray(this.#end);
   }
 
-  #replaceBuffer(frameBytes: number | undefined): void {
-    const buffered = this.#end - this.#start;
-    const capacity = Math.max(
-      BUFFER_BYTES,
-      Math.min(frameBytes ?? 0, GROWTH * buffered),
-      // Whole frames that nobody has taken move along.
-      buffered + LEAST_SPACE_BYTES,
-    );
+  #replaceBuffer(capacity: number): void {
     const buffer = new Uint8Array(capacity);
     buffer.set(this.#buffer.subarray(this.#start, this.#end));
-    this.#buffer = buffer;
+    this.#end -= this.#start;
     this.#start = 0;
-    this.#end = buffered;
+    this.#buffer = buffer;
   }
 
   /** `count` bytes were written to what `space()` returned. */

@@ -2,17 +2,21 @@ import { Buffer } from "node:buffer";
 import fc from "fast-check";
 import { assert, assertEquals } from "../../support/assert.ts";
 import { Outbox } from "../../../broker/kafka/outbox.ts";
+import { ScratchPool } from "../../../broker/kafka/scratch_pool.ts";
 import { ManualTime } from "../../support/manual_time.ts";
 import { settle } from "./door.ts";
 
 /** A socket that takes one write when told to. */
 class StepSocket {
   readonly written: Uint8Array[] = [];
+  readonly buffers: ArrayBufferLike[] = [];
   #pending: { resolve(): void; reject(error: unknown): void } | null = null;
 
   write(bytes: Uint8Array): Promise<void> {
     assert(this.#pending === null, "two writes at one time");
-    this.written.push(bytes);
+    // Copied, because the buffer belongs to somebody else afterwards.
+    this.written.push(bytes.slice());
+    this.buffers.push(bytes.buffer);
     return new Promise((resolve, reject) =>
       this.#pending = { resolve, reject }
     );
@@ -50,6 +54,7 @@ function openOutbox() {
       local: { hostname: "b", port: 2 },
     },
     clock: time,
+    scratch: new ScratchPool({ bufferBytes: 65_536, keptBuffers: 2 }),
     onChange: (bytes) => totalBytes += bytes,
   });
   return { outbox, socket, time, total: () => totalBytes };
@@ -100,7 +105,20 @@ Deno.test("Outbox gathers small answers and copies no large ones", async () => {
     100_000,
     5,
   ]);
-  assert(socket.written[2] === large);
+  assert(socket.buffers[2] === large.buffer);
+});
+
+Deno.test("Outbox uses a gathering buffer again, but not while it is written", async () => {
+  const { outbox, socket } = openOutbox();
+  for (let index = 1; index <= 4; index++) {
+    outbox.send([filled(30_000, index), filled(30_000, index)]);
+  }
+  await socket.takeAll();
+  assertEquals(socket.buffers.length, 4);
+  assertEquals(new Set(socket.buffers).size, 1);
+  socket.written.forEach((bytes, index) =>
+    assert(bytes.every((byte) => byte === index + 1))
+  );
 });
 
 Deno.test("Outbox.below() resolves at its bound", async () => {
