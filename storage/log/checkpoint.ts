@@ -98,7 +98,7 @@ export class CheckpointFile {
     this.#directory = directory;
   }
 
-  /** False while no crash could find a checkpoint. */
+  /** False while a crash might leave no checkpoint that is whole. */
   get exists(): boolean {
     return this.#exists;
   }
@@ -110,7 +110,6 @@ export class CheckpointFile {
   /** The newest whole slot; undefined when there is none. */
   load(): Checkpoint | undefined {
     if (!this.#files.fileSystem.exists(this.path)) return undefined;
-    this.#exists = true;
     const bytes = this.#files.fileSystem.readFile(this.path);
     let newest: Checkpoint | undefined;
     for (const at of SLOT_POSITIONS) {
@@ -120,6 +119,8 @@ export class CheckpointFile {
         newest = slot.checkpoint;
       }
     }
+    // The first one of all may be torn: then it is as if there were no file.
+    this.#exists = newest !== undefined;
     return newest;
   }
 

@@ -49,7 +49,11 @@ export interface LogOptions {
   nowMs: number;
 }
 
-const RECOVERED_BYTES_WORTH_CHECKPOINT = 4 * 1024 * 1024;
+/**
+ * A checkpoint costs several syncs: when a thousand logs open or close, one is
+ * not worth it for a little that the next opening reads again.
+ */
+const BYTES_WORTH_CHECKPOINT = 4 * 1024 * 1024;
 
 export class Log {
   readonly #core: LogCore;
@@ -66,6 +70,8 @@ export class Log {
 
   /**
    * Opens a log and recovers it if need be; without a directory it is empty.
+   * What a crash, or a stop that wrote no checkpoint, may have left in the page
+   * cache only lies above `flushedOffset`: `flush` before anybody is offered it.
    *
    * @throws CorruptLogError when bytes are wrong that had been made durable: the
    * partition must stay offline until somebody looks.
@@ -78,7 +84,7 @@ export class Log {
     const core = new LogCore({ files: options.openFiles, ...options });
     recoverLog(core, options.nowMs);
     const log = new Log(core);
-    if (core.needsCheckpoint) log.#settleRecovered();
+    if (core.hasRecovered) log.#settleRecovered();
     core.assertOrder();
     return log;
   }
@@ -365,13 +371,18 @@ export class Log {
     return this.#reader.abortedTransactions(from, upperBound);
   }
 
-  /** Makes everything durable and releases the files. Idempotent. */
+  /**
+   * Makes everything durable and releases the files. Idempotent. Blocks for what
+   * is not flushed yet: `flush` before, where many logs close.
+   */
   close(): void {
     const core = this.#core;
     if (core.isClosed) return;
     try {
-      if (core.failure === undefined && this.#isCheckpointWorthwhile()) {
-        this.#checkpointIfRoom();
+      if (core.failure !== undefined) return;
+      if (this.#isCheckpointWorthwhile()) this.#checkpointIfRoom();
+      else if (core.flushedOffset < core.logEndOffset) {
+        this.#flusher.flushDataNow();
       }
     } finally {
       this.#release();
@@ -384,15 +395,18 @@ export class Log {
     this.#core.files.fileSystem.remove(this.#core.directory);
   }
 
-  /**
-   * What recovery kept becomes durable. A checkpoint costs several syncs: a
-   * little that would be read again is not worth it when a thousand logs open.
-   */
   #settleRecovered(): void {
     const core = this.#core;
-    const isMuch = core.bytesSinceCheckpoint > RECOVERED_BYTES_WORTH_CHECKPOINT;
-    if (isMuch || core.hasRolled) this.#checkpointIfRoom();
-    else this.#flusher.flushDataNow();
+    if (this.#isCheckpointWorthwhile()) this.#checkpointIfRoom();
+    // What was cut away goes for good, also where nothing is left to flush.
+    else if (core.flushedOffset === core.logEndOffset) {
+      this.#flusher.flushDataNow();
+    }
+  }
+
+  #isCheckpointWorthwhile(): boolean {
+    const { hasRolled, bytesSinceCheckpoint } = this.#core;
+    return hasRolled || bytesSinceCheckpoint > BYTES_WORTH_CHECKPOINT;
   }
 
   /** Without room the older checkpoint stays, and recovery reads more. */
@@ -402,13 +416,6 @@ export class Log {
     } catch (error) {
       if (!(error instanceof DiskFullError)) throw error;
     }
-  }
-
-  #isCheckpointWorthwhile(): boolean {
-    const core = this.#core;
-    if (core.segments.length === 0) return false;
-    return core.recoveryPoint < core.logEndOffset || core.epochs.isDirty ||
-      core.flushedOffset < core.logEndOffset || core.hasRolled;
   }
 
   #release(): void {

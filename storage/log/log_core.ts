@@ -53,7 +53,7 @@ export class LogCore {
   /** A segment was begun since the newest checkpoint. */
   hasRolled = false;
   /** Recovery found more, or less, than the checkpoint says. */
-  needsCheckpoint = false;
+  hasRecovered = false;
   directoryExists = false;
   /** Names in the directory have changed and are not on the disk. */
   directoryNeedsSync = false;

@@ -49,10 +49,11 @@ export class LogFlusher {
     const core = this.#core;
     core.assertWritable();
     try {
-      core.syncDirectory();
       for (const segment of core.segments) {
         if (segment.isDirty) segment.syncNow();
       }
+      // After the files, whose syncs make most of this one's work.
+      core.syncDirectory();
     } catch (cause) {
       throw core.goOffline(cause);
     }

@@ -1,8 +1,7 @@
 /**
  * Opens what a log left on the disk, after a clean stop or a crash at any byte:
- * trusts what the checkpoint vouches for, verifies what came after it, cuts the
- * tail at the first bad batch, and makes durable what it keeps before anybody is
- * offered it. Bad bytes that the checkpoint vouches for are never cut: they are
+ * trusts what the checkpoint vouches for, verifies what came after it, and cuts
+ * the tail at the first bad batch. What it keeps of that is not flushed yet. Bad bytes that the checkpoint vouches for are never cut: they are
  * a `CorruptLogError`.
  */
 import { CorruptLogError } from "../error.ts";
@@ -53,13 +52,15 @@ export function recoverLog(core: LogCore, nowMs: number): void {
   if (core.logEndOffset < core.logStartOffset) startOver(core);
   core.epochs.truncateFromEnd(core.logEndOffset);
   core.epochs.truncateFromStart(core.logStartOffset);
-  core.flushedOffset = core.logEndOffset;
+  core.flushedOffset = hasChanged
+    ? offset(Math.max(core.logStartOffset, core.recoveryPoint))
+    : core.logEndOffset;
   core.sizeBytes = core.segments.reduce(
     (sum, { sizeBytes }) => sum + sizeBytes,
     0,
   );
   core.producers.expire(nowMs, core.config.producerIdExpirationMs);
-  core.needsCheckpoint = hasChanged;
+  core.hasRecovered = hasChanged;
 }
 
 function listDirectory(core: LogCore): Found {

@@ -31,6 +31,7 @@ import {
 
 const LEADER = { leaderEpoch: leaderEpoch(0), nowMs: NOW_MS };
 const SEGMENT = `${DIRECTORY}/00000000000000000000.log`;
+const CHECKPOINT = `${DIRECTORY}/log-checkpoint`;
 
 Deno.test("Log.open() makes nothing; the first append does", () => {
   const disk = new MemoryFileSystem();
@@ -212,9 +213,9 @@ Deno.test("A log cut at every byte of its last writes recovers a prefix", () => 
       ["0:a", "1:b", "2:c", "3:d", "4:e"].slice(0, values.length),
     );
     assert(values.length >= 2);
-    assertEquals(log.flushedOffset, log.logEndOffset);
     assertEquals(log.latestEpoch, leaderEpoch(values.length > 3 ? 2 : 1));
-    // What recovery offered is on the disk, and appends go on from there.
+    // Once flushed, what recovery kept is on the disk; appends go on from there.
+    assertEquals(log.flushSync(), log.logEndOffset);
     ends.add(log.logEndOffset);
     append(log, ["next"], { epoch: 3 });
     log.flushSync();
@@ -285,6 +286,7 @@ Deno.test("Bad bytes below the recovery point are a CorruptLogError, never cut",
   const log = openLog({ disk });
   append(log, ["one"]);
   append(log, ["two"]);
+  log.advanceLogStart(offset(1));
   log.close();
   const size = disk.readFile(SEGMENT).length;
   const file = disk.open(SEGMENT);
@@ -296,6 +298,37 @@ Deno.test("Bad bytes below the recovery point are a CorruptLogError, never cut",
   file.close();
   disk.remove(SEGMENT);
   assertThrows(() => openLog({ disk }), CorruptLogError, "missing");
+});
+
+Deno.test("Log.close() makes durable, and writes no checkpoint for a little", () => {
+  const limit = 4 * 1024 * 1024;
+  const about = limit - 1000;
+  const overhead = batchOf(["x".repeat(about)]).length - about;
+  for (const sizeBytes of [limit, limit + 1]) {
+    const disk = new MemoryFileSystem();
+    const log = openLog({ disk });
+    append(log, ["x".repeat(sizeBytes - overhead)]);
+    assertEquals(disk.readFile(SEGMENT).length, sizeBytes);
+    log.close();
+    assertEquals(disk.exists(CHECKPOINT), sizeBytes > limit);
+    const again = openLog({ disk: disk.crash() });
+    assertEquals(again.logEndOffset, offset(1));
+  }
+});
+
+Deno.test("A first checkpoint that is torn counts as none", () => {
+  const disk = new MemoryFileSystem();
+  const config = { segmentBytes: 200 };
+  const log = openLog({ disk, config });
+  append(log, ["one"]);
+  log.close();
+  const torn = disk.open(CHECKPOINT, { create: true });
+  torn.writeAt(new Uint8Array(40).fill(7), 4096);
+  torn.close();
+  const again = openLog({ disk, config });
+  append(again, ["x".repeat(100), "y".repeat(100)]);
+  assertEquals(again.segmentCount, 2);
+  assertEquals(openLog({ disk: disk.kill(), config }).segmentCount, 2);
 });
 
 Deno.test("Lost or wrong index files are made anew", () => {
