@@ -8,6 +8,7 @@ import type { MetadataStore } from "../storage/metadata/metadata_store.ts";
 import { Membership } from "./cluster/membership.ts";
 import { MetadataView } from "./cluster/metadata_view.ts";
 import type { BrokerConfig } from "./config.ts";
+import { Coordinators } from "./coordinators.ts";
 import type { Environment } from "./environment.ts";
 import type { Logger } from "./logger.ts";
 import { BrokerMetrics } from "./metrics.ts";
@@ -42,6 +43,7 @@ export class Room {
   readonly topics: Topics;
   readonly batches: Batches;
   readonly operations: Operations;
+  readonly coordinators: Coordinators;
   #unsubscribe = () => {};
 
   constructor(options: RoomOptions) {
@@ -99,15 +101,30 @@ export class Room {
       cluster: new Cluster({ view, membership, replicas, brokerId: config.id }),
       producers: new Producers(view),
     };
+    this.coordinators = new Coordinators({
+      environment,
+      logger,
+      brokerId: config.id,
+      view,
+      replicas,
+      access,
+      topics: this.topics,
+      producers: this.operations.producers,
+      group: { initialRebalanceDelayMs: config.groupInitialRebalanceDelayMs },
+      onFatal: options.onFault,
+    });
   }
 
   /** Reads the metadata and opens the partitions; nobody knows of it yet. */
   async open(): Promise<void> {
     await this.view.start();
-    this.replicas.start(this.view.image);
+    await this.replicas.start(this.view.image);
     this.#unsubscribe = this.view.subscribe((image, previous) =>
       this.replicas.apply(image, previous)
     );
+    // What the metadata has become meanwhile.
+    this.replicas.apply(this.view.image);
+    this.coordinators.start();
   }
 
   /** Resolves when the cluster can see this broker. */
@@ -120,10 +137,11 @@ export class Room {
   }
 
   /** Answers who waits, flushes and closes. */
-  close(): void {
+  async close(): Promise<void> {
+    this.coordinators.close();
     this.#unsubscribe();
     try {
-      this.replicas.close();
+      await this.replicas.close();
     } finally {
       this.view.close();
     }

@@ -91,6 +91,7 @@ export class PartitionReplica {
   readonly #highWatermark: HighWatermark;
   /** Undefined: this broker does not lead the partition. */
   #leaderEpoch: LeaderEpoch | undefined;
+  #isStopping = false;
   #flushing = false;
   #flushTimer: Timer | undefined;
 
@@ -174,7 +175,7 @@ export class PartitionReplica {
     options: AppendOptions & { producer?: ProducerFields },
   ): Promise<Appended | Failure> {
     return new Promise((resolve) => {
-      if (this.#leaderEpoch === undefined) return resolve(this.notLeader());
+      if (!this.#isAccepting) return resolve(this.notLeader());
       const queuedAtMs = this.#environment.clock.nowMs();
       this.#queue.addRecords(records, queuedAtMs, options.producer, {
         timeoutMs: options.timeoutMs,
@@ -196,7 +197,7 @@ export class PartitionReplica {
     options: AppendOptions & { waitForDurable: boolean },
   ): Promise<Appended | Failure> {
     return new Promise((resolve) => {
-      if (this.#leaderEpoch === undefined) return resolve(this.notLeader());
+      if (!this.#isAccepting) return resolve(this.notLeader());
       const queuedAtMs = this.#environment.clock.nowMs();
       this.#queue.addBatch(bytes, recordCount, {
         timeoutMs: options.timeoutMs,
@@ -241,22 +242,29 @@ export class PartitionReplica {
     });
   }
 
-  /** Writes what is queued, then ends all waits and leads no more. */
+  /**
+   * Writes what is queued and takes no more. Who waits goes on waiting: a flush
+   * of the log, and then `close`, give the answer.
+   */
   stop(): void {
+    this.#isStopping = true;
     this.#append(this.#queue.take());
-    this.resign();
     this.#flushTimer?.cancel();
   }
 
-  /** Stops and closes the log, flushed. */
+  /** Stops, acknowledges what is safe, ends other waits, closes the log. */
   close(): void {
     this.stop();
+    if (this.isLeader) this.#advance(this.#safeEnd);
+    this.resign();
     this.log.close();
   }
 
-  /** Stops and removes the log. */
+  /** Ends all waits and removes the log. */
   delete(): void {
-    this.stop();
+    this.#isStopping = true;
+    this.#flushTimer?.cancel();
+    this.resign();
     this.log.delete();
   }
 
@@ -315,15 +323,21 @@ export class PartitionReplica {
     }
   }
 
+  get #isAccepting(): boolean {
+    return this.#leaderEpoch !== undefined && !this.#isStopping;
+  }
+
+  /** Exclusive: what the topic's durability level calls safe (D4). */
+  get #safeEnd(): Offset {
+    return this.#settings.flushMessages === 1
+      ? this.log.flushedOffset
+      : this.log.logEndOffset;
+  }
+
   /** Brings the high watermark up to what is safe, flushing where needed. */
   #makeSafe(): void {
     const { flushMessages } = this.#settings;
-    if (flushMessages === 1) {
-      this.#advance(this.log.flushedOffset);
-      if (this.log.flushedOffset < this.log.logEndOffset) this.#flush();
-      return;
-    }
-    this.#advance(this.log.logEndOffset);
+    this.#advance(this.#safeEnd);
     const unflushed = this.log.logEndOffset - this.log.flushedOffset;
     if (unflushed >= flushMessages) this.#flush();
     else if (unflushed > 0) this.#armFlush();
@@ -331,7 +345,7 @@ export class PartitionReplica {
 
   #armFlush(): void {
     const { flushMs } = this.#settings;
-    if (flushMs === undefined) return;
+    if (flushMs === undefined || this.#isStopping) return;
     this.#flushTimer ??= this.#environment.timers.after(flushMs, () => {
       this.#flushTimer = undefined;
       this.#flush();
@@ -352,6 +366,9 @@ export class PartitionReplica {
       },
       (fault: unknown) => {
         this.#flushing = false;
+        if (!(fault instanceof StorageError)) throw fault;
+        // Of a log that was removed meanwhile nobody waits for anything.
+        if (!this.isLeader) return;
         this.#highWatermark.fail(this.#storageFailure(fault));
       },
     );

@@ -97,7 +97,7 @@ export class TestBroker {
     if (run === undefined) return;
     this.#run = undefined;
     await run.room.leave();
-    run.room.close();
+    await run.room.close();
     await run.end();
   }
 

@@ -209,3 +209,43 @@ Deno.test("PartitionReplica answers a duplicate with the offsets of the original
   );
   await one.cluster.stop();
 });
+Deno.test("PartitionReplica.close() makes durable what waits, and acknowledges it", async () => {
+  const one = await broker();
+  one.disk.holdSyncs = true;
+  const written = one.produce("demo", ["written"]);
+  assertEquals(await isSettled(written), false);
+  // Accepted in the very turn in which the broker closes.
+  const queued = one.replica("demo").appendRecords([recordOf("queued")], {
+    timeoutMs: 1000,
+  });
+  const closing = one.room.close();
+  assertEquals(await isSettled(closing), false);
+  assertEquals(
+    failed(await one.produce("demo", ["too late"])).code,
+    "NOT_LEADER_OR_FOLLOWER",
+  );
+  one.disk.holdSyncs = false;
+  one.disk.releaseSyncs();
+  await closing;
+  assertEquals(succeeded(await written).baseOffset, 0);
+  assertEquals(succeeded(await queued).baseOffset, 1);
+  await one.crash();
+  await one.start();
+  assertEquals(await one.readAll("demo"), ["0:written", "1:queued"]);
+  await one.cluster.stop();
+});
+
+Deno.test("PartitionReplica.close() acknowledges nothing when the disk fails then", async () => {
+  const one = await broker();
+  one.disk.holdSyncs = true;
+  const written = one.produce("demo", ["a"]);
+  assertEquals(await isSettled(written), false);
+  const closing = one.room.close().then(() => "clean", () => "faulty");
+  assertEquals(await isSettled(closing), false);
+  one.disk.failSyncs();
+  assertEquals(await closing, "faulty");
+  assert(["KAFKA_STORAGE_ERROR", "NOT_LEADER_OR_FOLLOWER"].includes(
+    failed(await written).code,
+  ));
+  await one.kill();
+});
