@@ -137,6 +137,10 @@ export class PartitionReplica {
   }
 
   reconfigure(settings: TopicSettings): void {
+    if (settings.flushMs !== this.#settings.flushMs) {
+      this.#flushTimer?.cancel();
+      this.#flushTimer = undefined;
+    }
     this.#settings = settings;
     this.log.reconfigure(settings.log);
     if (this.isLeader) this.#makeSafe();

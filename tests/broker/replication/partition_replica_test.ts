@@ -249,3 +249,19 @@ Deno.test("PartitionReplica.close() acknowledges nothing when the disk fails the
   ));
   await one.kill();
 });
+Deno.test("PartitionReplica flushes within flush.ms, and at once sooner when that shrinks", async () => {
+  const one = await broker({ "flush.messages": "1000", "flush.ms": "5000" });
+  succeeded(await one.produce("demo", ["a"]));
+  const { log } = one.replica("demo");
+  await one.cluster.time.elapse(4_999);
+  assertEquals(log.flushedOffset, 0 as never);
+  await one.cluster.time.elapse(1);
+  assertEquals(log.flushedOffset, 1 as never);
+  succeeded(await one.produce("demo", ["b"]));
+  succeeded(
+    await one.operations.topics.alter("demo", { config: { "flush.ms": "10" } }),
+  );
+  await one.cluster.time.elapse(10);
+  assertEquals(log.flushedOffset, 2 as never);
+  await one.cluster.stop();
+});
