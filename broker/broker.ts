@@ -71,7 +71,7 @@ async function buildParts(
   });
   stops.push(() => room.close());
   await room.open();
-  const { view, operations, batches, metrics } = room;
+  const { view, operations, batches, coordinators, metrics } = room;
   const door = createHttpHandler({
     operations,
     environment,
@@ -99,6 +99,7 @@ async function buildParts(
         view,
         operations,
         batches,
+        coordinators: { ...coordinators, environment },
         brokerId: config.id,
         autoCreateTopics: config.autoCreateTopics,
         topicDefaults: config.topicDefaults,

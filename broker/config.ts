@@ -53,6 +53,8 @@ export interface BrokerConfig {
   readonly defaultPartitions: number;
   /** Whether a Kafka client's asking for a topic makes it. */
   readonly autoCreateTopics: boolean;
+  /** How long the first rebalance of an empty group waits for more members. */
+  readonly groupInitialRebalanceDelayMs: number;
   /** Topic settings by Kafka's names, where a topic has none of its own. */
   readonly topicDefaults: { readonly [name: string]: string };
   /** Started by a supervisor: stops when standard input ends. */
@@ -206,6 +208,7 @@ function brokerConfig(
     logLevel: options.logLevel,
     defaultPartitions: options.defaultPartitions,
     autoCreateTopics: options.autoCreateTopics,
+    groupInitialRebalanceDelayMs: options.groupInitialRebalanceDelayMs,
     topicDefaults: Object.fromEntries(options.topicConfig),
     supervised: options.supervised,
   };
@@ -223,6 +226,7 @@ export function brokerArguments(config: BrokerConfig): string[] {
     `--data-dir=${config.dataDirectory}`,
     `--metadata=sqlite:${config.metadata.path}`,
     `--default-partitions=${config.defaultPartitions}`,
+    `--group-initial-rebalance-delay-ms=${config.groupInitialRebalanceDelayMs}`,
     `--log-format=${config.logFormat}`,
     `--log-level=${config.logLevel}`,
   ];

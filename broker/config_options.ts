@@ -113,6 +113,14 @@ export const BROKER_OPTIONS = {
     environmentVariable: "STREAMNEST_AUTO_CREATE_TOPICS",
     default: true,
   }),
+  groupInitialRebalanceDelayMs: integerOption({
+    help: "How long a new consumer group waits for more members before its " +
+      "first assignment, in milliseconds",
+    environmentVariable: "STREAMNEST_GROUP_INITIAL_REBALANCE_DELAY_MS",
+    minimum: 0,
+    maximum: 300_000,
+    default: 500,
+  }),
   topicConfig: listOption<readonly [string, string]>({
     help: "Setting of topics that have none of their own, by Kafka's name, " +
       "such as retention.ms=86400000",

@@ -24,6 +24,7 @@ export function brokerConfigOf(
     logLevel: "info",
     defaultPartitions: 1,
     autoCreateTopics: true,
+    groupInitialRebalanceDelayMs: 0,
     topicDefaults: {},
     supervised: false,
     ...changes,
