@@ -23,6 +23,8 @@ export const METRIC_LIMITS = {
   topics: 200,
   /** Partitions with gauges of their own. */
   partitions: 2000,
+  /** Partitions with a histogram of flush times of their own. */
+  flushedPartitions: 200,
 } as const;
 
 /** The label of what is past a bound. */
@@ -135,8 +137,8 @@ export class BrokerMetrics implements RecordMetrics, HttpMetrics, KafkaMetrics {
   );
   readonly #flushHistogram = this.#histogram(
     "streamnest_flush_seconds",
-    "Time of an fdatasync of a partition's log, by topic",
-    ["topic"],
+    `Time of an fdatasync of a partition's log (the first ${METRIC_LIMITS.flushedPartitions}, then "other")`,
+    ["topic", "partition"],
   );
   #kafkaConnections = 0;
 
@@ -172,12 +174,19 @@ export class BrokerMetrics implements RecordMetrics, HttpMetrics, KafkaMetrics {
     this.#skipped.value += records;
   }
 
-  flushed(topic: string, seconds: number): void {
-    const label = this.#topics.has(topic) ? topic : OTHER;
+  flushed(topic: string, partition: number, seconds: number): void {
+    const key = `${topic}_${partition}`;
+    const isFull = this.#flushes.size >= METRIC_LIMITS.flushedPartitions;
+    const isOther = isFull && !this.#flushes.has(key);
     found(
       this.#flushes,
-      label,
-      () => this.#flushHistogram.tally({ topic: label }),
+      isOther ? OTHER : key,
+      () =>
+        this.#flushHistogram.tally(
+          isOther
+            ? { topic: OTHER, partition: OTHER }
+            : { topic, partition: `${partition}` },
+        ),
     ).observe(seconds);
   }
 

@@ -60,8 +60,8 @@ export class Room {
       brokerId: config.id,
       directory: config.brokerDirectory,
       topicDefaults: config.topicDefaults,
-      onFlush: (topic, _partition, seconds) =>
-        this.metrics.flushed(topic, seconds),
+      onFlush: (topic, partition, seconds) =>
+        this.metrics.flushed(topic, partition, seconds),
     });
     this.membership = new Membership({
       view: this.view,
