@@ -92,6 +92,8 @@ export class PartitionReplica {
   /** Undefined: this broker does not lead the partition. */
   #leaderEpoch: LeaderEpoch | undefined;
   #isStopping = false;
+  /** Kind of the failure that was logged last, until an append succeeds. */
+  #saidUnwritable: string | undefined;
   #flushing = false;
   #flushTimer: Timer | undefined;
 
@@ -291,6 +293,7 @@ export class PartitionReplica {
     } catch (fault) {
       return failAll(batches, this.#storageFailure(fault));
     }
+    this.#saidUnwritable = undefined;
     batches.forEach((batch, index) =>
       this.#settle(batch, outcomes[index], epoch, nowMs)
     );
@@ -388,11 +391,7 @@ export class PartitionReplica {
       return new Failure("CORRUPT_MESSAGE", fault.message);
     }
     if (!(fault instanceof StorageError)) throw fault;
-    this.#logger.error("A partition cannot be written", {
-      topic: this.topic,
-      partition: this.partition,
-      cause: fault.message,
-    });
+    this.#sayUnwritable(fault);
     return new Failure(
       "KAFKA_STORAGE_ERROR",
       fault instanceof DiskFullError
@@ -400,6 +399,17 @@ export class PartitionReplica {
         : `Partition ${this.partition} of topic "${this.topic}" is offline: its disk failed`,
       { retryAfterMs: 1000 },
     );
+  }
+
+  /** Once, and not for every append that meets the same. */
+  #sayUnwritable(fault: StorageError): void {
+    if (this.#saidUnwritable === fault.name) return;
+    this.#saidUnwritable = fault.name;
+    this.#logger.error("A partition cannot be written", {
+      topic: this.topic,
+      partition: this.partition,
+      cause: fault.message,
+    });
   }
 }
 

@@ -265,3 +265,52 @@ Deno.test("PartitionReplica flushes within flush.ms, and at once sooner when tha
   assertEquals(log.flushedOffset, 2 as never);
   await one.cluster.stop();
 });
+Deno.test("PartitionReplica answers KAFKA_STORAGE_ERROR to all when fdatasync fails, and goes on to be read", async () => {
+  const one = await broker();
+  succeeded(await one.produce("demo", ["readable"]));
+  one.disk.holdSyncs = true;
+  const waits = ["a", "b"].map((value) => one.produce("demo", [value]));
+  assertEquals(await isSettled(Promise.race(waits)), false);
+  one.disk.failSyncs();
+  for (const wait of waits) {
+    assertEquals(failed(await wait).code, "KAFKA_STORAGE_ERROR");
+  }
+  one.disk.holdSyncs = false;
+  for (let attempt = 0; attempt < 10; attempt++) {
+    const failure = failed(await one.produce("demo", ["later"]));
+    assertEquals(failure.code, "KAFKA_STORAGE_ERROR");
+  }
+  assertEquals(await one.readAll("demo"), ["0:readable"]);
+  const lines = one.logged.filter((line) => line.includes("cannot be written"));
+  assertEquals(lines.length, 1);
+  const readiness = one.operations.cluster.readiness();
+  assertEquals(
+    readiness.filter(({ ok }) => !ok).map(({ name }) => name),
+    ["partitions"],
+  );
+  await one.kill();
+  await one.start();
+  assertEquals((await one.readAll("demo"))[0], "0:readable");
+  succeeded(await one.produce("demo", ["again"]));
+  await one.cluster.stop();
+});
+
+Deno.test("PartitionReplica refuses writes on a full disk, reads on, and recovers with room", async () => {
+  const one = await broker();
+  succeeded(await one.produce("demo", ["a"]));
+  one.disk.freeBytes = 10;
+  for (let attempt = 0; attempt < 5; attempt++) {
+    const failure = failed(await one.produce("demo", ["b".repeat(100)]));
+    assertEquals(failure.code, "KAFKA_STORAGE_ERROR");
+    assert(failure.detail.includes("full"));
+  }
+  assertEquals(
+    one.logged.filter((line) => line.includes("cannot be written")).length,
+    1,
+  );
+  assertEquals(await one.readAll("demo"), ["0:a"]);
+  one.disk.freeBytes = 1_000_000;
+  assertEquals(succeeded(await one.produce("demo", ["c"])).baseOffset, 1);
+  assertEquals(await one.readAll("demo"), ["0:a", "1:c"]);
+  await one.cluster.stop();
+});
