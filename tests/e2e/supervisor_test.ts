@@ -41,7 +41,7 @@ Deno.test("SIGTERM and SIGINT stop a cluster cleanly within five seconds", async
     const { process } = cluster;
     const startedAt = performance.now();
     process.signal(signal);
-    const { code } = await process.status;
+    const code = await process.ended();
     assertEquals(code, 0, process.transcript());
     assert(performance.now() - startedAt < 5000);
     assertEquals(brokers.filter(isAlive), []);
@@ -83,7 +83,7 @@ Deno.test("A port in use is one clear line and exit code 2", async () => {
       `--data-dir=${folder.path}`,
     ],
   });
-  const { code } = await process.status;
+  const code = await process.ended();
   assertEquals(code, 2, process.transcript());
   assertEquals(process.error, [
     `streamnest broker: broker 2 cannot listen on port ${port} (another ` +
@@ -100,7 +100,7 @@ Deno.test("A folder that cannot be made is one clear line and exit code 2", asyn
     const process = new RunningProcess({
       args: ["broker", ...args, `--data-dir=${file}/data`],
     });
-    const { code } = await process.status;
+    const code = await process.ended();
     assertEquals(code, 2, process.transcript());
     assertEquals(process.error.length, 1);
     assertMatch(
@@ -115,7 +115,7 @@ Deno.test("A folder that permissions cannot name is refused", async () => {
   const process = new RunningProcess({
     args: ["broker", `--data-dir=${folder.path}/a,b`],
   });
-  const { code } = await process.status;
+  const code = await process.ended();
   assertEquals(code, 2, process.transcript());
   assertEquals(process.error, [
     `streamnest broker: the folder "${folder.path}/a,b" has a comma in its ` +
@@ -136,7 +136,7 @@ Deno.test("A second cluster on the same folder is refused", async () => {
       `--data-dir=${cluster.dataDirectory}`,
     ],
   });
-  const { code } = await second.status;
+  const code = await second.ended();
   assertEquals(code, 2, second.transcript());
   assertEquals(second.error, [
     "streamnest broker: a cluster is already running on the folder " +
@@ -151,7 +151,7 @@ Deno.test("All faults of a command line are printed together", async () => {
     args: ["broker", "--count=0", "--port=x", "--pers=a"],
     env: { STREAMNEST_LOG_LEVEL: "loud" },
   });
-  const { code } = await process.status;
+  const code = await process.ended();
   assertEquals(code, 2);
   assertEquals(process.error.slice(0, 5), [
     "streamnest broker: 4 faults:",

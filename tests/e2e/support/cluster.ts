@@ -13,6 +13,8 @@ export interface ClusterOptions {
   /** Program and first arguments, for packages other than `main.ts`. */
   program?: readonly string[];
   env?: Record<string, string>;
+  /** Where to make the data folder; the system's temporary folder unless told. */
+  parentFolder?: string;
 }
 
 export class TestCluster implements AsyncDisposable {
@@ -25,7 +27,10 @@ export class TestCluster implements AsyncDisposable {
   private constructor(options: ClusterOptions) {
     this.#options = options;
     this.count = options.count ?? 3;
-    this.dataDirectory = Deno.makeTempDirSync({ prefix: "streamnest-e2e-" });
+    this.dataDirectory = Deno.makeTempDirSync({
+      prefix: "streamnest-e2e-",
+      dir: options.parentFolder,
+    });
     this.#ports = reservePorts();
   }
 
@@ -99,8 +104,23 @@ export class TestCluster implements AsyncDisposable {
     await this.#ended();
   }
 
+  /** Kill -9 of the supervisor and of every broker, as in a crash of all. */
+  async killAll(): Promise<void> {
+    const { pid } = this.process;
+    const brokers = childrenOf(pid);
+    const ended = this.kill();
+    for (const broker of brokers) {
+      try {
+        Deno.kill(broker, "SIGKILL");
+      } catch {
+        // It had ended already.
+      }
+    }
+    await ended;
+  }
+
   async #ended(): Promise<number> {
-    const { code } = await this.process.status;
+    const code = await this.process.ended();
     this.#process = undefined;
     return code;
   }

@@ -75,6 +75,18 @@ export class RunningProcess {
     if (!this.#hasEnded) this.#child.kill(name);
   }
 
+  /** Its exit code; a process that runs on is killed and fails the test. */
+  async ended(deadlineMs = 30_000): Promise<number> {
+    try {
+      await waitFor("the process to end", () => this.#hasEnded, deadlineMs);
+    } catch (error) {
+      this.signal("SIGKILL");
+      await this.status;
+      throw new Error(`${error}; it wrote:\n${this.transcript()}`);
+    }
+    return (await this.status).code;
+  }
+
   /** All that was written so far, for a failure's message. */
   transcript(): string {
     return [...this.out, "--- standard error:", ...this.error].join("\n");
