@@ -158,9 +158,11 @@ export class Batches {
       const leaderEpoch = replica.leaderEpoch ?? -1;
       return { offset: at, timestampMs: -1, leaderEpoch };
     }
-    const found = target === "maxTimestamp"
-      ? log.maxTimestamp(bound)
-      : log.findByTimestamp(target, bound);
+    const found = replica.attempt(() =>
+      target === "maxTimestamp"
+        ? log.maxTimestamp(bound)
+        : log.findByTimestamp(target, bound)
+    );
     return found ?? { offset: -1, timestampMs: -1, leaderEpoch: -1 };
   }
 
@@ -236,7 +238,9 @@ function readAll(
     const room = options.maxBytes - sizeBytes;
     const result = replica instanceof Failure
       ? replica
-      : readOne(replica, asked, options, room, sizeBytes === 0);
+      : replica.attempt(() =>
+        readOne(replica, asked, options, room, sizeBytes === 0)
+      );
     if (result instanceof Failure) isUrgent = true;
     else {
       sizeBytes += result.bytes.length;

@@ -123,7 +123,10 @@ export class Records implements RecordOperations {
       if (!replica.isLeader) return replica.notLeader();
       const outside = outOfRange(replica, options.offset);
       if (outside !== undefined) return outside;
-      const result = readRecords(replica, options, validate);
+      const result = replica.attempt(() =>
+        readRecords(replica, options, validate)
+      );
+      if (result instanceof Failure) return result;
       const leftMs = deadlineMs - environment.clock.monotonicMs();
       const isEmpty = result.records.length === 0 &&
         result.skipped.length === 0;
@@ -149,10 +152,10 @@ export class Records implements RecordOperations {
     if (replica instanceof Failure) return replica;
     if (query === "earliest") return replica.log.logStartOffset;
     if (query === "latest") return replica.highWatermark;
-    const found = replica.log.findByTimestamp(
-      query.timestampMs,
-      replica.highWatermark,
+    const found = replica.attempt(() =>
+      replica.log.findByTimestamp(query.timestampMs, replica.highWatermark)
     );
+    if (found instanceof Failure) return found;
     return found?.offset ?? replica.highWatermark;
   }
 
@@ -188,8 +191,10 @@ export class Records implements RecordOperations {
         { field: "beforeOffset", latestOffset: replica.highWatermark },
       );
     }
-    replica.log.advanceLogStart(target);
-    return replica.log.logStartOffset;
+    return replica.attempt(() => {
+      replica.log.advanceLogStart(target);
+      return replica.log.logStartOffset;
+    });
   }
 
   async #chooseFresh(

@@ -93,7 +93,7 @@ export class PartitionReplica {
   #leaderEpoch: LeaderEpoch | undefined;
   #isStopping = false;
   /** Kind of the failure that was logged last, until an append succeeds. */
-  #saidUnwritable: string | undefined;
+  #saidBroken: string | undefined;
   #flushing = false;
   #flushTimer: Timer | undefined;
 
@@ -152,7 +152,7 @@ export class PartitionReplica {
   lead(epoch: LeaderEpoch): void {
     if (this.#leaderEpoch === epoch) return;
     this.#leaderEpoch = epoch;
-    if (this.log.logEndOffset > 0) this.log.startEpoch(epoch);
+    this.log.startEpoch(epoch);
     this.#makeSafe();
   }
 
@@ -227,6 +227,15 @@ export class PartitionReplica {
     });
   }
 
+  /** Runs `work` on the log; what a broken disk throws is a failure. */
+  attempt<Result>(work: () => Result): Result | Failure {
+    try {
+      return work();
+    } catch (fault) {
+      return this.#storageFailure(fault);
+    }
+  }
+
   /** Calls once when there may be more to read, or this broker stops leading. */
   onReadable(callback: () => void): () => void {
     return this.#highWatermark.onChange(callback);
@@ -293,7 +302,7 @@ export class PartitionReplica {
     } catch (fault) {
       return failAll(batches, this.#storageFailure(fault));
     }
-    this.#saidUnwritable = undefined;
+    this.#saidBroken = undefined;
     batches.forEach((batch, index) =>
       this.#settle(batch, outcomes[index], epoch, nowMs)
     );
@@ -391,21 +400,21 @@ export class PartitionReplica {
       return new Failure("CORRUPT_MESSAGE", fault.message);
     }
     if (!(fault instanceof StorageError)) throw fault;
-    this.#sayUnwritable(fault);
+    this.#sayBroken(fault);
     return new Failure(
       "KAFKA_STORAGE_ERROR",
       fault instanceof DiskFullError
-        ? "The disk of this broker is full: nothing was stored"
+        ? "The disk of this broker is full: nothing was changed"
         : `Partition ${this.partition} of topic "${this.topic}" is offline: its disk failed`,
       { retryAfterMs: 1000 },
     );
   }
 
-  /** Once, and not for every append that meets the same. */
-  #sayUnwritable(fault: StorageError): void {
-    if (this.#saidUnwritable === fault.name) return;
-    this.#saidUnwritable = fault.name;
-    this.#logger.error("A partition cannot be written", {
+  /** Once, and not for every request that meets the same. */
+  #sayBroken(fault: StorageError): void {
+    if (this.#saidBroken === fault.name) return;
+    this.#saidBroken = fault.name;
+    this.#logger.error("The disk of a partition fails", {
       topic: this.topic,
       partition: this.partition,
       cause: fault.message,

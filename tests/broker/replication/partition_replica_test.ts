@@ -281,7 +281,9 @@ Deno.test("PartitionReplica answers KAFKA_STORAGE_ERROR to all when fdatasync fa
     assertEquals(failure.code, "KAFKA_STORAGE_ERROR");
   }
   assertEquals(await one.readAll("demo"), ["0:readable"]);
-  const lines = one.logged.filter((line) => line.includes("cannot be written"));
+  const lines = one.logged.filter((line) =>
+    line.includes("disk of a partition")
+  );
   assertEquals(lines.length, 1);
   const readiness = one.operations.cluster.readiness();
   assertEquals(
@@ -305,12 +307,64 @@ Deno.test("PartitionReplica refuses writes on a full disk, reads on, and recover
     assert(failure.detail.includes("full"));
   }
   assertEquals(
-    one.logged.filter((line) => line.includes("cannot be written")).length,
+    one.logged.filter((line) => line.includes("disk of a partition")).length,
     1,
   );
   assertEquals(await one.readAll("demo"), ["0:a"]);
   one.disk.freeBytes = 1_000_000;
   assertEquals(succeeded(await one.produce("demo", ["c"])).baseOffset, 1);
   assertEquals(await one.readAll("demo"), ["0:a", "1:c"]);
+  await one.cluster.stop();
+});
+
+Deno.test("PartitionReplica answers KAFKA_STORAGE_ERROR when its disk cannot be read", async () => {
+  const one = await broker();
+  succeeded(await one.produce("demo", ["a"]));
+  await one.cluster.stop();
+  await one.start();
+  one.disk.fault = ({ kind, path }) =>
+    kind === "read" && path.endsWith(".log") ? { kind: "error" } : undefined;
+  const { records } = one.operations;
+  const read = await records.read("demo", 0, {
+    offset: 0,
+    maxRecords: 1,
+    maxBytes: 100,
+    waitMs: 0,
+    validate: false,
+  });
+  assertEquals(failed(read).code, "KAFKA_STORAGE_ERROR");
+  const [fetched] = await one.room.batches.fetch({
+    partitions: [{
+      topic: "demo",
+      partition: 0,
+      fetchOffset: 0,
+      maxBytes: 100,
+      currentLeaderEpoch: -1,
+    }],
+    maxWaitMs: 0,
+    minBytes: 1,
+    maxBytes: 100,
+    readCommitted: false,
+    signal: new AbortController().signal,
+  });
+  assertEquals(failed(fetched).code, "KAFKA_STORAGE_ERROR");
+  one.disk.fault = ({ kind }) =>
+    kind === "sync" ? { kind: "error" } : undefined;
+  assertEquals(
+    failed(await records.deleteRecords("demo", 0, 1)).code,
+    "KAFKA_STORAGE_ERROR",
+  );
+  await one.kill();
+});
+
+Deno.test("PartitionReplica knows where its epoch begins before its first record", async () => {
+  const one = await broker();
+  assertEquals(
+    await one.room.batches.epochEnd("demo", 0, {
+      leaderEpoch: 0,
+      currentLeaderEpoch: 0,
+    }),
+    { leaderEpoch: 0, endOffset: 0 },
+  );
   await one.cluster.stop();
 });
