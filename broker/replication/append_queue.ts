@@ -10,6 +10,24 @@ import type { NewRecord } from "../operations/operations.ts";
 /** Once a shared batch is as large as this, later records start the next. */
 const SHARED_BATCH_BYTES = 1024 * 1024;
 
+export const APPEND_LIMITS = {
+  /** Bytes that wait in one turn to be written to one partition. */
+  queuedBytesPerPartition: 64 * 1024 * 1024,
+  /** The same for all partitions of a broker together. */
+  queuedBytesPerBroker: 256 * 1024 * 1024,
+  /** Requests that wait for one partition's records to become durable. */
+  waitsPerPartition: 100_000,
+} as const;
+
+export type AppendLimits = {
+  readonly [Name in keyof typeof APPEND_LIMITS]: number;
+};
+
+/** What the queues of one broker hold together. */
+export class AppendBudget {
+  bytes = 0;
+}
+
 export interface ProducerFields {
   readonly producerId: number;
   readonly producerEpoch: number;
@@ -44,15 +62,28 @@ interface ClosedBatch<Done> {
 export class AppendQueue<Done> {
   readonly #timers: Timers;
   readonly #drain: (batches: QueuedBatch<Done>[]) => void;
+  readonly #budget: AppendBudget;
+  readonly #limits: AppendLimits;
   #batches: (OpenBatch<Done> | ClosedBatch<Done>)[] = [];
+  #bytes = 0;
 
   /** `drain` gets all that was queued, in order, once a turn. */
-  constructor(
-    timers: Timers,
-    drain: (batches: QueuedBatch<Done>[]) => void,
-  ) {
-    this.#timers = timers;
-    this.#drain = drain;
+  constructor(options: {
+    timers: Timers;
+    budget: AppendBudget;
+    limits?: Partial<AppendLimits>;
+    drain(batches: QueuedBatch<Done>[]): void;
+  }) {
+    this.#timers = options.timers;
+    this.#budget = options.budget;
+    this.#limits = { ...APPEND_LIMITS, ...options.limits };
+    this.#drain = options.drain;
+  }
+
+  /** Nothing more may be added in this turn; what makes it full still fits. */
+  get isFull(): boolean {
+    return this.#bytes >= this.#limits.queuedBytesPerPartition ||
+      this.#budget.bytes >= this.#limits.queuedBytesPerBroker;
   }
 
   /** `nowMs` is the timestamp of records that bring none. */
@@ -72,6 +103,7 @@ export class AppendQueue<Done> {
     );
     const { builder } = batch;
     const index = builder.recordCount;
+    const before = index === 0 ? 0 : builder.sizeBytes;
     for (const record of records) {
       builder.add({
         key: record.key,
@@ -81,22 +113,30 @@ export class AppendQueue<Done> {
       });
     }
     batch.appends.push({ index, recordCount: records.length, done });
+    this.#count(builder.sizeBytes - before);
   }
 
   /** A batch that a client made; it is stamped in place. */
   addBatch(bytes: Uint8Array, recordCount: number, done: Done): void {
     this.#push({ bytes, appends: [{ index: 0, recordCount, done }] });
+    this.#count(bytes.length);
   }
 
   /** Takes out all that is queued. */
   take(): QueuedBatch<Done>[] {
     const batches = this.#batches;
     this.#batches = [];
+    this.#count(-this.#bytes);
     return batches.map((batch) =>
       "bytes" in batch
         ? batch
         : { bytes: batch.builder.build(), appends: batch.appends }
     );
+  }
+
+  #count(bytes: number): void {
+    this.#bytes += bytes;
+    this.#budget.bytes += bytes;
   }
 
   #sharedBatch(): OpenBatch<Done> {

@@ -64,6 +64,11 @@ export class HighWatermark {
     this.wakeReaders();
   }
 
+  /** Producers that wait. */
+  get waitCount(): number {
+    return this.#produceWaits.length - this.#produceHead;
+  }
+
   /** Calls back when the high watermark reaches `endOffset`, or never does. */
   waitForAppended(
     endOffset: number,

@@ -24,6 +24,8 @@ import type { Logger } from "../logger.ts";
 import type { NewRecord } from "../operations/operations.ts";
 import type { TopicSettings } from "../topic_config.ts";
 import {
+  APPEND_LIMITS,
+  type AppendBudget,
   AppendQueue,
   type ProducerFields,
   type QueuedBatch,
@@ -71,6 +73,8 @@ export interface PartitionReplicaOptions {
   readonly settings: TopicSettings;
   readonly environment: Environment;
   readonly logger: Logger;
+  /** Shared by the partitions of a broker. */
+  readonly budget: AppendBudget;
   /** Seconds that an fdatasync took. */
   onFlush(seconds: number): void;
   /** Called once, before the first append of this run. */
@@ -107,10 +111,11 @@ export class PartitionReplica {
     this.#logger = options.logger;
     this.#onFlush = options.onFlush;
     this.#prepare = options.prepare;
-    this.#queue = new AppendQueue(
-      environment.timers,
-      (batches) => this.#append(batches),
-    );
+    this.#queue = new AppendQueue({
+      timers: environment.timers,
+      budget: options.budget,
+      drain: (batches) => this.#append(batches),
+    });
     this.#highWatermark = new HighWatermark(
       environment.timers,
       () => environment.clock.monotonicMs(),
@@ -181,7 +186,8 @@ export class PartitionReplica {
     options: AppendOptions & { producer?: ProducerFields },
   ): Promise<Appended | Failure> {
     return new Promise((resolve) => {
-      if (!this.#isAccepting) return resolve(this.notLeader());
+      const refusal = this.#refusal();
+      if (refusal !== undefined) return resolve(refusal);
       const queuedAtMs = this.#environment.clock.nowMs();
       this.#queue.addRecords(records, queuedAtMs, options.producer, {
         timeoutMs: options.timeoutMs,
@@ -203,7 +209,8 @@ export class PartitionReplica {
     options: AppendOptions & { waitForDurable: boolean },
   ): Promise<Appended | Failure> {
     return new Promise((resolve) => {
-      if (!this.#isAccepting) return resolve(this.notLeader());
+      const refusal = this.#refusal();
+      if (refusal !== undefined) return resolve(refusal);
       const queuedAtMs = this.#environment.clock.nowMs();
       this.#queue.addBatch(bytes, recordCount, {
         timeoutMs: options.timeoutMs,
@@ -339,8 +346,20 @@ export class PartitionReplica {
     }
   }
 
-  get #isAccepting(): boolean {
-    return this.#leaderEpoch !== undefined && !this.#isStopping;
+  /** Why nothing can be appended just now. */
+  #refusal(): Failure | undefined {
+    if (this.#leaderEpoch === undefined || this.#isStopping) {
+      return this.notLeader();
+    }
+    const isFull = this.#queue.isFull ||
+      this.#highWatermark.waitCount >= APPEND_LIMITS.waitsPerPartition;
+    return isFull
+      ? new Failure(
+        "THROTTLING_QUOTA_EXCEEDED",
+        `More is sent to partition ${this.partition} of topic "${this.topic}" than the disk takes`,
+        { retryAfterMs: 100 },
+      )
+      : undefined;
   }
 
   /** Exclusive: what the topic's durability level calls safe (D4). */

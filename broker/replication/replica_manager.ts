@@ -22,6 +22,7 @@ import {
   type TopicConfig,
   type TopicSettings,
 } from "../topic_config.ts";
+import { AppendBudget } from "./append_queue.ts";
 import { PartitionReplica } from "./partition_replica.ts";
 
 export const REPLICA_LIMITS = {
@@ -62,6 +63,7 @@ interface OpenedLog {
 export class ReplicaManager {
   readonly #options: ReplicaManagerOptions;
   readonly #openFiles: OpenFiles;
+  readonly #budget = new AppendBudget();
   /** By topic, then by partition. */
   readonly #held = new Map<string, Map<number, Held>>();
   #retentionTimer: Timer | undefined;
@@ -202,6 +204,7 @@ export class ReplicaManager {
       settings,
       environment,
       logger,
+      budget: this.#budget,
       onFlush: (seconds) => onFlush(topic.name, partition, seconds),
       prepare: isClaimed
         ? () => {}
