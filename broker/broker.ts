@@ -71,7 +71,28 @@ async function buildParts(
   });
   stops.push(() => room.close());
   await room.open();
-  const { view, operations, batches, coordinators, metrics } = room;
+  const doors = { config, environment, logger, room, stops, failed };
+  const httpPort = openHttpDoor(doors);
+  if (config.kafkaPort !== null) openKafkaDoor(doors, config.kafkaPort);
+  await room.join();
+  stops.push(() => room.leave());
+  return { httpPort };
+}
+
+/** What both doors are built from. */
+interface DoorParts {
+  readonly config: BrokerConfig;
+  readonly environment: Environment;
+  readonly logger: Logger;
+  readonly room: Room;
+  readonly stops: (() => void | Promise<void>)[];
+  readonly failed: { reject(fault: unknown): void };
+}
+
+/** Returns the port. */
+function openHttpDoor(parts: DoorParts): number {
+  const { config, environment, logger, room, stops, failed } = parts;
+  const { operations, metrics } = room;
   const door = createHttpHandler({
     operations,
     environment,
@@ -91,32 +112,33 @@ async function buildParts(
   );
   stops.push(() => listener.close());
   stops.push(() => door.close());
-  if (config.kafkaPort !== null) {
-    const kafka = createKafkaDoor({
-      environment,
-      logger,
-      served: servedApis({
-        view,
-        operations,
-        batches,
-        coordinators: { ...coordinators, environment },
-        brokerId: config.id,
-        autoCreateTopics: config.autoCreateTopics,
-        topicDefaults: config.topicDefaults,
-        brokerConfig: kafkaBrokerConfig(config),
-      }),
-      metrics,
-      onInvariant: (error) => failed.reject(error),
-    });
-    kafka.serveOn(environment.network.listenTcp({
-      hostname: config.listenHostname,
-      port: config.kafkaPort,
-    }));
-    stops.push(() => kafka.close());
-  }
-  await room.join();
-  stops.push(() => room.leave());
-  return { httpPort: listener.port };
+  return listener.port;
+}
+
+function openKafkaDoor(parts: DoorParts, port: number): void {
+  const { config, environment, logger, room, stops, failed } = parts;
+  const { view, operations, batches, coordinators, metrics } = room;
+  const door = createKafkaDoor({
+    environment,
+    logger,
+    served: servedApis({
+      view,
+      operations,
+      batches,
+      coordinators: { ...coordinators, environment },
+      brokerId: config.id,
+      autoCreateTopics: config.autoCreateTopics,
+      topicDefaults: config.topicDefaults,
+      brokerConfig: kafkaBrokerConfig(config),
+    }),
+    metrics,
+    onInvariant: (error) => failed.reject(error),
+  });
+  door.serveOn(environment.network.listenTcp({
+    hostname: config.listenHostname,
+    port,
+  }));
+  stops.push(() => door.close());
 }
 
 /** A file that can never serve is the configuration's fault. */
