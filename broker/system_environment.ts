@@ -144,9 +144,12 @@ class SystemTcpListener implements TcpListener {
 
   async accept(): Promise<TcpConnection | null> {
     while (!this.#closed) {
+      let connection: Deno.TcpConn | undefined;
       try {
-        return new SystemTcpConnection(await this.#listener.accept());
+        connection = await this.#listener.accept();
+        return new SystemTcpConnection(connection);
       } catch {
+        connection?.close();
         if (this.#closed) break;
         // Out of file handles, or the client left already: neither may end
         // the loop that all other clients depend on.
