@@ -8,7 +8,12 @@
  * arrived before the client ended are still served: with acks=0 a producer may
  * send and go. After a reset they are not.
  */
-import type { Clock, PeerAddress, TcpConnection } from "../environment.ts";
+import type {
+  Clock,
+  PeerAddress,
+  TcpConnection,
+  Timers,
+} from "../environment.ts";
 import type { ByteBudget, Share } from "./byte_budget.ts";
 import { FrameReader } from "./codec/frame_reader.ts";
 import type { Client, Dispatcher } from "./dispatcher.ts";
@@ -21,6 +26,7 @@ export interface ConnectionOptions {
   readonly socket: TcpConnection;
   readonly dispatcher: Dispatcher;
   readonly clock: Clock;
+  readonly timers: Timers;
   readonly limits: KafkaLimits;
   /** Of large frames, shared by all connections. */
   readonly frameBudget: ByteBudget;
@@ -40,6 +46,13 @@ const SMALL_READ_PART = 1 / 8;
 const SMALL_READS = 16;
 /** Up to here a frame's claimed size, once it has its share, is allocated. */
 const TRUSTED_BYTES = 8 * 1024 * 1024;
+
+/**
+ * How long one connection may work without a turn of the event loop. Reads and
+ * writes that are ready need none, so a client that pipelines could keep all
+ * others waiting.
+ */
+const TURN_MS = 5;
 
 export class Connection implements Client {
   readonly #options: ConnectionOptions;
@@ -144,7 +157,13 @@ export class Connection implements Client {
 
   /** Throws `ProtocolError` on what is no frame. */
   async #serveAll(): Promise<void> {
+    const { clock, timers } = this.#options;
+    let turnSinceMs = clock.monotonicMs();
     for (;;) {
+      if (clock.monotonicMs() - turnSinceMs >= TURN_MS) {
+        await new Promise<void>((resolve) => timers.soon(resolve));
+        turnSinceMs = clock.monotonicMs();
+      }
       if (this.#isStopping || this.#isClosed) return;
       const frame = this.#frames.take();
       if (frame !== null) {
@@ -169,7 +188,9 @@ export class Connection implements Client {
       // Fetches have the large answers; all others must not wait for them.
       const room = isFetch(frame) ? unsentBudget.room() : null;
       if (room !== null) await room;
+      if (this.#isClosed) return false;
       const chunks = await dispatcher.answer(frame, this);
+      share?.release();
       if (chunks === null) return false;
       this.#outbox.send(chunks);
       if (this.#outbox.unsentBytes > limits.unsentBytes) {

@@ -69,8 +69,8 @@ class Door implements KafkaDoor {
   #closing: Promise<void> | null = null;
 
   constructor(options: KafkaDoorOptions) {
-    const { environment: { clock }, logger, served, metrics, onInvariant } =
-      options;
+    const { environment, logger, served, metrics, onInvariant } = options;
+    const { clock, timers } = environment;
     this.#options = options;
     this.#limits = { ...KAFKA_LIMITS, ...options.limits };
     this.#dispatcher = new Dispatcher({
@@ -87,7 +87,10 @@ class Door implements KafkaDoor {
       bufferBytes: this.#limits.gatheredBytes,
       keptBuffers: KEPT_SCRATCH_BUFFERS,
     });
-    this.#unsentBudget = new UnsentBudget(this.#limits.unsentBudgetBytes);
+    this.#unsentBudget = new UnsentBudget({
+      limitBytes: this.#limits.unsentBudgetBytes,
+      timers,
+    });
   }
 
   get connections(): number {
@@ -141,6 +144,7 @@ class Door implements KafkaDoor {
       socket,
       dispatcher: this.#dispatcher,
       clock: this.#options.environment.clock,
+      timers: this.#options.environment.timers,
       limits: this.#limits,
       frameBudget: this.#frameBudget,
       bufferBudget: this.#bufferBudget,

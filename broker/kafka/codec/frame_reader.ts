@@ -143,8 +143,24 @@ export class FrameReader {
   }
 }
 
+/** The first three bytes of clients that have the wrong port. */
+const OTHER_PROTOCOLS = new Map([
+  ["GET", "HTTP"],
+  ["HEA", "HTTP"],
+  ["POS", "HTTP"],
+  ["PUT", "HTTP"],
+  ["DEL", "HTTP"],
+  ["OPT", "HTTP"],
+  ["\x16\x03\x01", "TLS"],
+  ["\x16\x03\x03", "TLS"],
+]);
+
 function frameTooLarge(size: number, limit: number): ProtocolError {
+  const first = [24, 16, 8].map((shift) => (size >>> shift) & 0xff);
+  const other = OTHER_PROTOCOLS.get(String.fromCharCode(...first));
   return new ProtocolError(
-    `a frame of ${size} bytes is not within 0 to ${limit}`,
+    other === undefined
+      ? `a frame of ${size} bytes is not within 0 to ${limit}`
+      : `the client speaks ${other}, not Kafka's protocol`,
   );
 }

@@ -7,10 +7,12 @@ import {
 import { CODEC_LIMITS } from "../../../broker/kafka/codec/limits.ts";
 import { CLOSE_CONNECTION, serve } from "../../../broker/kafka/handler.ts";
 import { fetchApi } from "../../../broker/kafka/messages/fetch.ts";
+import { createKafkaDoor } from "../../../broker/kafka/listener.ts";
 import { heartbeatApi } from "../../../broker/kafka/messages/heartbeat.ts";
 import { metadataApi } from "../../../broker/kafka/messages/metadata.ts";
 import { type AnyApi, APIS } from "../../../broker/kafka/messages/registry.ts";
 import { InvariantError } from "../../../storage/assert.ts";
+import { MemoryTcpListener } from "../../support/memory_tcp.ts";
 import {
   heartbeat,
   heartbeatAnswer,
@@ -539,5 +541,38 @@ Deno.test("Connection waits for its share of memory before a large frame", async
   second.send(large(5));
   first.vanish();
   await second.frame();
+  await door.close();
+});
+
+Deno.test("Connection gives the event loop its turn", async () => {
+  const kept: { name: string; bytes: number }[] = [];
+  let nowMs = 0;
+  const turns: (() => void)[] = [];
+  const door = createKafkaDoor({
+    environment: {
+      clock: { nowMs: () => nowMs, monotonicMs: () => nowMs += 0.1 },
+      timers: {
+        after: () => ({ cancel() {} }),
+        soon: (callback) => void turns.push(callback),
+      },
+    },
+    logger: { debug() {}, info() {}, warn() {}, error() {} },
+    served: [producing(kept)],
+    onInvariant() {},
+  });
+  const listener = new MemoryTcpListener();
+  door.serveOn(listener);
+  const client = listener.connect();
+  const count = 100;
+  for (let id = 0; id < count; id++) client.send(produce(id, { acks: 0 }));
+  let served = 0;
+  while (served < count) {
+    await settle();
+    assert(kept.length - served <= 50, "it kept the event loop");
+    served = kept.length;
+    for (const turn of turns.splice(0)) turn();
+  }
+  client.end();
+  await client.closed();
   await door.close();
 });

@@ -112,3 +112,59 @@ Deno.test("FrameReader does not allocate what was only claimed", () => {
   feed(reader, new Uint8Array(20_000));
   assert(reader.space().buffer.byteLength <= 4 * 20_006);
 });
+
+Deno.test("FrameReader names the protocol of a client at the wrong port", () => {
+  const cases: [string, string][] = [
+    ["GET / HTTP/1.1\r\n", "HTTP"],
+    ["POST /produce HTTP/1.1\r\n", "HTTP"],
+    ["\x16\x03\x01\x02\x00\x01", "TLS"],
+  ];
+  for (const [text, protocol] of cases) {
+    assertThrows(
+      () => feed(new FrameReader(), new TextEncoder().encode(text)),
+      ProtocolError,
+      `speaks ${protocol}`,
+    );
+  }
+});
+
+Deno.test("FrameReader allocates a claimed size that is trusted, at once", () => {
+  const sizes = { bufferBytes: 16 * 1024, trustedBytes: 100_000 };
+  const claimed = new FrameReader();
+  claimed.space().set(size(100_000 - 4, 0));
+  claimed.commit(6);
+  assertEquals(claimed.space(sizes).length, 100_000 - 6);
+  const beyond = new FrameReader();
+  beyond.space().set(size(100_001 - 4, 0));
+  beyond.commit(6);
+  assert(beyond.space(sizes).buffer.byteLength <= 16 * 1024);
+});
+
+Deno.test("FrameReader.space() keeps whole frames that nobody has taken", () => {
+  const reader = new FrameReader();
+  const payloads = Array.from(
+    { length: 5000 },
+    (_, index) => new Uint8Array(30).fill(index % 100),
+  );
+  for (const payload of payloads) {
+    const bytes = framed(payload);
+    for (let position = 0; position < bytes.length;) {
+      const space = reader.space();
+      const count = Math.min(space.length, bytes.length - position);
+      space.set(bytes.subarray(position, position + count));
+      reader.commit(count);
+      position += count;
+    }
+  }
+  for (const payload of payloads) assertEquals(reader.take(), payload);
+  assertEquals(reader.take(), null);
+});
+
+Deno.test("FrameReader reads many frames into one large buffer", () => {
+  const reader = new FrameReader();
+  const space = reader.space({ bufferBytes: 256 * 1024 });
+  assertEquals(space.length, 256 * 1024);
+  // Nothing is copied for as long as there is room worth a read.
+  reader.commit(0);
+  assert(reader.space().buffer === space.buffer);
+});
