@@ -29,7 +29,7 @@ import {
 
 /** The group's coordinator, here or on another broker. */
 export interface GroupClient {
-  request<Name extends keyof GroupApi>(
+  request<Name extends Exclude<keyof GroupApi, "listGroups">>(
     name: Name,
     request: GroupApi[Name]["request"],
   ): Promise<GroupApi[Name]["response"]>;
@@ -66,6 +66,8 @@ export class HttpMember {
   /** When this member led: the partition counts that it assigned by. */
   #assignedBy: ReadonlyMap<string, number> | undefined;
   #settling: Promise<Holding | Failure> | undefined;
+  /** It left while it was settling, which must not bring it back. */
+  #hasLeft = false;
 
   constructor(options: HttpMemberOptions) {
     this.#options = options;
@@ -82,8 +84,11 @@ export class HttpMember {
    * later, and get the same promise while it lasts.
    */
   settle(topics: readonly string[]): Promise<Holding | Failure> {
-    this.#settling ??= this.#settle([...new Set(topics)].sort())
-      .finally(() => this.#settling = undefined);
+    if (this.#settling === undefined) {
+      this.#hasLeft = false;
+      this.#settling = this.#settle([...new Set(topics)].sort())
+        .finally(() => this.#settling = undefined);
+    }
     return this.#settling;
   }
 
@@ -153,7 +158,7 @@ export class HttpMember {
         }
         error = synced.error;
       } else error = joined.error;
-      if (!this.#mustRejoin(error)) break;
+      if (!this.#mustRejoin(error) || this.#hasLeft) break;
     }
     return this.#failure(error);
   }
@@ -243,6 +248,7 @@ export class HttpMember {
 
   /** Gives up its place at once. Undefined: it has none any more. */
   async leave(): Promise<Failure | undefined> {
+    this.#hasLeft = true;
     const { error, members } = await this.#options.group.request("leaveGroup", {
       groupId: this.#options.groupId,
       members: [{ memberId: "", groupInstanceId: this.#instanceId }],
