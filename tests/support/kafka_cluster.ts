@@ -39,6 +39,8 @@ export interface KafkaClusterOptions {
   readonly internalPartitions?: number;
 }
 
+const STEP_MS = 10;
+
 export class KafkaCluster {
   readonly time = new ManualTime();
   readonly metadata = new MemoryMetadata({
@@ -70,11 +72,18 @@ export class KafkaCluster {
     let isDone = false;
     const done = () => void (isDone = true);
     work.then(done, done);
-    for (let passedMs = 0; !isDone; passedMs += 10) {
+    for (let passedMs = 0; !isDone; passedMs += STEP_MS) {
       assert(passedMs <= limitMs, `nothing came of it for ${limitMs} ms`);
-      await this.time.elapse(passedMs === 0 ? 0 : 10);
+      await this.time.elapse(passedMs === 0 ? 0 : STEP_MS);
     }
     return await work;
+  }
+
+  /** In steps, so that what brokers tell each other arrives meanwhile. */
+  async pass(forMs: number): Promise<void> {
+    for (let passedMs = 0; passedMs < forMs; passedMs += STEP_MS) {
+      await this.time.elapse(STEP_MS);
+    }
   }
 
   /** Never the same, also not for a broker that comes back. */
@@ -212,6 +221,11 @@ export class TestBroker {
     const answer = joined(encodeResponse(api as AnyApi, header, reply));
     return decodeResponse(api as AnyApi, version, answer.subarray(4))
       .body as Response;
+  }
+
+  /** Lets time pass. */
+  rest(forMs: number): Promise<void> {
+    return this.#cluster.pass(forMs);
   }
 
   /** Stops in order; its disk and its metadata stay. */

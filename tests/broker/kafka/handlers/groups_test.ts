@@ -281,7 +281,7 @@ groupTest("A member that falls silent is left out", async (broker, cluster) => {
     sync(broker, silent),
   ]));
   for (let i = 0; i < 4; i++) {
-    await cluster.time.elapse(3_000);
+    await cluster.pass(3_000);
     await heartbeat(broker, leader);
   }
   assertEquals((await heartbeat(broker, silent)).errorCode, 25);
@@ -498,7 +498,7 @@ groupTest("Offsets go with their topic", async (broker, cluster) => {
       topicId: "00000000-0000-0000-0000-000000000000",
     }],
   });
-  await cluster.time.elapse(10);
+  await cluster.pass(10);
   assertEquals(await offsets(broker), { "demo-0": 1 });
 });
 
@@ -515,7 +515,7 @@ groupTest(
     assertEquals(await commit(next, { ...member, offsets: { 0: 43 } }), {
       0: 0,
     });
-    await cluster.time.elapse(11_000);
+    await cluster.pass(11_000);
     assertEquals((await heartbeat(next, member)).errorCode, 25);
   },
 );
