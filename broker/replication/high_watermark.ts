@@ -92,7 +92,8 @@ export class HighWatermark {
     const waits = this.#produceWaits.slice(this.#produceHead);
     this.#produceWaits = [];
     this.#produceHead = 0;
-    this.#trim();
+    this.#sweep?.cancel();
+    this.#sweep = undefined;
     for (const wait of waits) wait.settle(failure);
     this.wakeReaders();
   }
@@ -116,12 +117,9 @@ export class HighWatermark {
       this.#produceWaits = this.#produceWaits.slice(this.#produceHead);
     } else this.#produceWaits = [];
     this.#produceHead = 0;
-    if (this.#produceWaits.length === 0) {
-      this.#sweep?.cancel();
-      this.#sweep = undefined;
-    }
   }
 
+  /** Left running when all waits end: a timer per append costs more. */
   #armSweep(): void {
     this.#sweep ??= this.#timers.after(DEADLINE_SWEEP_MS, () => {
       this.#sweep = undefined;
