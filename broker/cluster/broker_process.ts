@@ -63,6 +63,8 @@ function runtimeFlags(
     // The supervisor's start has fetched what the brokers import.
     "--cached-only",
     "--no-remote",
+    // As in deno.json, which a bundle does not have beside it.
+    "--unstable-no-legacy-abort",
     ...permissionFlags(config, cluster),
     Deno.mainModule,
   ];

@@ -104,6 +104,7 @@ Deno.test("The supervisor starts every broker with these permissions and no othe
       "--cached-only",
       "--no-prompt",
       "--no-remote",
+      "--unstable-no-legacy-abort",
     ]);
     assert(words.includes("--supervised"));
   }
