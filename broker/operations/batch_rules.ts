@@ -6,6 +6,7 @@
 import { Failure } from "../../contract/errors.ts";
 import {
   type BatchHeader,
+  checkRecords,
   decodeRecords,
   InvalidBatchError,
   type LogRecord,
@@ -120,11 +121,13 @@ export function lookInto(
   options: { isGuarded: boolean; isCompacted: boolean },
 ): readonly LogRecord[] | undefined | Failure {
   const lacksMaximum = header.maxTimestamp < header.baseTimestamp;
-  const mustLook = options.isGuarded || options.isCompacted || lacksMaximum ||
-    header.codec === "none";
-  if (!mustLook) return undefined;
+  const mustLook = options.isGuarded || options.isCompacted || lacksMaximum;
   let records: LogRecord[];
   try {
+    if (!mustLook) {
+      if (header.codec === "none") checkRecords(bytes);
+      return undefined;
+    }
     records = decodeRecords(bytes, { maxBytes: MAX_DECOMPRESSED_BYTES });
   } catch (fault) {
     if (!(fault instanceof InvalidBatchError)) throw fault;

@@ -16,6 +16,7 @@ export {
   verifyBatchCrc,
 } from "./batch_header.ts";
 export {
+  checkRecords,
   decodeRecords,
   type LogRecord,
   readControlRecord,

@@ -47,6 +47,22 @@ export function decodeRecords(
   batch: Uint8Array,
   options: { maxBytes?: number } = {},
 ): LogRecord[] {
+  return openRecords(batch, options.maxBytes)?.readAll() ?? [];
+}
+
+/**
+ * Throws as `decodeRecords` does, and makes nothing of the records: what a batch
+ * costs that is only stored.
+ */
+export function checkRecords(batch: Uint8Array): void {
+  openRecords(batch)?.checkAll();
+}
+
+/** Undefined when there are none. */
+function openRecords(
+  batch: Uint8Array,
+  maxBytes?: number,
+): RecordReader | undefined {
   const header = readBatchHeader(batch);
   if (header.sizeBytes !== batch.length) {
     throw new InvalidBatchError(
@@ -54,9 +70,9 @@ export function decodeRecords(
     );
   }
   const payload = batch.subarray(BATCH_HEADER_BYTES);
-  if (header.recordCount === 0 && payload.length === 0) return [];
-  const records = decompress(header.codec, payload, options.maxBytes);
-  return new RecordReader(records, header).readAll();
+  if (header.recordCount === 0 && payload.length === 0) return undefined;
+  const records = decompress(header.codec, payload, maxBytes);
+  return new RecordReader(records, header);
 }
 
 class RecordReader {
@@ -65,6 +81,15 @@ class RecordReader {
   #at = 0;
   /** End of the record being read. */
   #end = 0;
+  // The fields of the record that `#parse` read last; a start of -1: null.
+  #timestampDelta = 0;
+  #offsetDelta = 0;
+  #keyStart = 0;
+  #keyEnd = 0;
+  #valueStart = 0;
+  #valueEnd = 0;
+  #headerCount = 0;
+  #headersStart = 0;
 
   constructor(bytes: Uint8Array, header: BatchHeader) {
     this.#bytes = bytes;
@@ -72,22 +97,31 @@ class RecordReader {
   }
 
   readAll(): LogRecord[] {
-    const { recordCount } = this.#header;
+    const records: LogRecord[] = [];
+    this.#forEach((index) => records.push(this.#record(index)));
+    return records;
+  }
+
+  checkAll(): void {
+    this.#forEach(() => {});
+  }
+
+  #forEach(take: (index: number) => void): void {
+    const { recordCount, lastOffsetDelta } = this.#header;
     if (recordCount * MIN_RECORD_BYTES > this.#bytes.length) {
       throw new InvalidBatchError(
         `The record batch says it has ${recordCount} records, too many for ${this.#bytes.length} bytes`,
       );
     }
-    const records = new Array<LogRecord>(recordCount);
     let lastDelta = -1;
     for (let index = 0; index < recordCount; index++) {
-      const record = this.#readRecord(index);
-      const delta = record.offset - this.#header.baseOffset;
-      if (delta <= lastDelta || delta > this.#header.lastOffsetDelta) {
+      this.#parse(index);
+      const delta = this.#offsetDelta;
+      if (delta <= lastDelta || delta > lastOffsetDelta) {
         this.#malformed(index, `its offset delta is ${delta}`);
       }
       lastDelta = delta;
-      records[index] = record;
+      take(index);
     }
     if (this.#at !== this.#bytes.length) {
       throw new InvalidBatchError(
@@ -96,10 +130,10 @@ class RecordReader {
         } bytes after its last record`,
       );
     }
-    return records;
   }
 
-  #readRecord(index: number): LogRecord {
+  /** Reads and checks the next record, without making objects. */
+  #parse(index: number): void {
     this.#end = this.#bytes.length;
     const length = this.#varint(index);
     if (length < 0 || length > this.#bytes.length - this.#at) {
@@ -107,52 +141,77 @@ class RecordReader {
     }
     this.#end = this.#at + length;
     this.#at++; // attributes: none are defined
-    const timestampDelta = this.#varlong(index);
-    const offsetDelta = this.#varint(index);
-    const key = this.#bytesOrNull(index, "key");
-    const value = this.#bytesOrNull(index, "value");
-    const headers = this.#headers(index);
+    this.#timestampDelta = this.#varlong(index);
+    this.#offsetDelta = this.#varint(index);
+    this.#keyStart = this.#skip(index, "key");
+    this.#keyEnd = this.#at;
+    this.#valueStart = this.#skip(index, "value");
+    this.#valueEnd = this.#at;
+    this.#headerCount = this.#varint(index);
+    this.#headersStart = this.#at;
+    if (this.#headerCount !== 0) this.#skipHeaders(index);
     if (this.#at !== this.#end) {
       this.#malformed(index, "its length does not match its fields");
     }
+  }
+
+  /** The record that was parsed last. */
+  #record(index: number): LogRecord {
     const { baseOffset, baseTimestamp, maxTimestamp, isLogAppendTime } =
       this.#header;
     return {
-      offset: baseOffset + offsetDelta as Offset,
+      offset: baseOffset + this.#offsetDelta as Offset,
       timestampMs: isLogAppendTime
         ? maxTimestamp
-        : baseTimestamp + timestampDelta,
-      key,
-      value,
-      headers,
+        : baseTimestamp + this.#timestampDelta,
+      key: this.#view(this.#keyStart, this.#keyEnd),
+      value: this.#view(this.#valueStart, this.#valueEnd),
+      headers: this.#headerCount === 0 ? NO_HEADERS : this.#headers(index),
     };
   }
 
   #headers(index: number): RecordHeader[] {
-    const count = this.#varint(index);
-    if (count === 0) return NO_HEADERS;
-    if (count < 0 || count * 2 > this.#end - this.#at) {
-      this.#malformed(index, `its header count is ${count}`);
-    }
     const headers: RecordHeader[] = [];
-    for (let header = 0; header < count; header++) {
-      const name = this.#bytesOrNull(index, "header name");
-      if (name === null) this.#malformed(index, "a header has no name");
-      const value = this.#bytesOrNull(index, "header value");
-      headers.push({ name: textDecoder.decode(name), value });
+    this.#at = this.#headersStart;
+    for (let header = 0; header < this.#headerCount; header++) {
+      const nameStart = this.#skip(index, "header name");
+      const name = this.#bytes.subarray(nameStart, this.#at);
+      const valueStart = this.#skip(index, "header value");
+      headers.push({
+        name: textDecoder.decode(name),
+        value: this.#view(valueStart, this.#at),
+      });
     }
     return headers;
   }
 
-  #bytesOrNull(index: number, what: string): Uint8Array | null {
+  #skipHeaders(index: number): void {
+    const count = this.#headerCount;
+    if (count < 0 || count * 2 > this.#end - this.#at) {
+      this.#malformed(index, `its header count is ${count}`);
+    }
+    for (let header = 0; header < count; header++) {
+      if (this.#skip(index, "header name") < 0) {
+        this.#malformed(index, "a header has no name");
+      }
+      this.#skip(index, "header value");
+    }
+  }
+
+  #view(start: number, end: number): Uint8Array | null {
+    return start < 0 ? null : this.#bytes.subarray(start, end);
+  }
+
+  /** Passes over a length and its bytes; where these begin, or -1 for null. */
+  #skip(index: number, what: string): number {
     const length = this.#varint(index);
-    if (length === -1) return null;
+    if (length === -1) return -1;
     if (length < 0 || length > this.#end - this.#at) {
       this.#malformed(index, `its ${what} has length ${length}`);
     }
     const start = this.#at;
     this.#at += length;
-    return this.#bytes.subarray(start, this.#at);
+    return start;
   }
 
   #varint(index: number): number {

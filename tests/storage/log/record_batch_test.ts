@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { assert, assertEquals, assertThrows } from "../../support/assert.ts";
 import {
   buildControlBatch,
+  checkRecords,
   type Codec,
   CODECS,
   decodeRecords,
@@ -100,7 +101,17 @@ Deno.test("decodeRecords() gives back what the builder got", () => {
 });
 
 Deno.test("Any bytes decode or fail with InvalidBatchError", () => {
-  const valid = batchOf(["one", "two", "three"]);
+  const builder = new RecordBatchBuilder();
+  for (const [index, key] of [null, text("k"), null].entries()) {
+    builder.add({
+      key,
+      value: index === 0 ? null : text("value"),
+      headers: [{ name: "h", value: key }, { name: "", value: text("v") }]
+        .slice(index),
+      timestampMs: 1,
+    });
+  }
+  const valid = builder.build();
   fc.assert(
     fc.property(
       fc.oneof(
@@ -115,11 +126,16 @@ Deno.test("Any bytes decode or fail with InvalidBatchError", () => {
         }),
       ),
       (bytes) => {
-        try {
-          for (const batch of iterateBatches(bytes)) decodeRecords(batch.bytes);
-        } catch (error) {
-          assert(error instanceof InvalidBatchError, String(error));
-        }
+        const outcomes = [decodeRecords, checkRecords].map((read) => {
+          try {
+            for (const batch of iterateBatches(bytes)) read(batch.bytes);
+            return "right";
+          } catch (error) {
+            assert(error instanceof InvalidBatchError, String(error));
+            return error.message;
+          }
+        });
+        assertEquals(outcomes[0], outcomes[1]);
       },
     ),
     { numRuns: 3000 },
