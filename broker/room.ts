@@ -14,6 +14,7 @@ import type { Logger } from "./logger.ts";
 import { BrokerMetrics } from "./metrics.ts";
 import { Batches } from "./operations/batches.ts";
 import { Cluster } from "./operations/cluster.ts";
+import { GroupDesk } from "./operations/group_desk.ts";
 import type { Operations } from "./operations/operations.ts";
 import { PartitionAccess } from "./operations/partition_access.ts";
 import { Producers } from "./operations/producers.ts";
@@ -44,6 +45,7 @@ export class Room {
   readonly batches: Batches;
   readonly operations: Operations;
   readonly coordinators: Coordinators;
+  readonly groups: GroupDesk;
   #unsubscribe = () => {};
 
   constructor(options: RoomOptions) {
@@ -87,6 +89,25 @@ export class Room {
       defaultPartitions: config.defaultPartitions,
       topicDefaults: config.topicDefaults,
     });
+    const producers = new Producers(view);
+    this.coordinators = new Coordinators({
+      environment,
+      logger,
+      brokerId: config.id,
+      view,
+      replicas,
+      access,
+      topics: this.topics,
+      producers,
+      group: { initialRebalanceDelayMs: config.groupInitialRebalanceDelayMs },
+      onFatal: options.onFault,
+    });
+    this.groups = new GroupDesk({
+      groups: this.coordinators.groups,
+      topics: access,
+      brokerId: config.id,
+      environment,
+    });
     this.operations = {
       topics: this.topics,
       records: new Records({
@@ -99,31 +120,21 @@ export class Room {
       }),
       schemas: new Schemas(view, guard),
       cluster: new Cluster({ view, membership, replicas, brokerId: config.id }),
-      producers: new Producers(view),
+      producers,
+      groups: this.groups,
     };
-    this.coordinators = new Coordinators({
-      environment,
-      logger,
-      brokerId: config.id,
-      view,
-      replicas,
-      access,
-      topics: this.topics,
-      producers: this.operations.producers,
-      group: { initialRebalanceDelayMs: config.groupInitialRebalanceDelayMs },
-      onFatal: options.onFault,
-    });
   }
 
   /** Reads the metadata and opens the partitions; nobody knows of it yet. */
   async open(): Promise<void> {
     await this.view.start();
-    await this.replicas.start(this.view.image);
+    const { image } = this.view;
+    await this.replicas.start(image);
     this.#unsubscribe = this.view.subscribe((image, previous) =>
       this.replicas.apply(image, previous)
     );
     // What the metadata has become meanwhile.
-    this.replicas.apply(this.view.image);
+    this.replicas.apply(this.view.image, image);
     this.coordinators.start();
   }
 
@@ -138,6 +149,7 @@ export class Room {
 
   /** Answers who waits, flushes and closes. */
   async close(): Promise<void> {
+    this.groups.close();
     this.coordinators.close();
     this.#unsubscribe();
     try {

@@ -41,8 +41,7 @@ export class Cluster implements ClusterOperations {
 
   readiness(): ReadinessCheck[] {
     const fault = this.#view.storeFault;
-    const offline = [...this.#replicas.replicas()]
-      .filter((replica) => replica.log.isOffline);
+    const offline = this.#replicas.offline();
     return [
       {
         name: "metadata",
@@ -54,11 +53,9 @@ export class Cluster implements ClusterOperations {
         name: "partitions",
         ok: offline.length === 0,
         ...(offline.length === 0 ? {} : {
-          detail: `offline: ${
-            offline.slice(0, 10)
-              .map(({ topic, partition }) => `${topic}-${partition}`)
-              .join(", ")
-          }${offline.length > 10 ? ` and ${offline.length - 10} more` : ""}`,
+          detail: `offline: ${offline.slice(0, 10).join(", ")}${
+            offline.length > 10 ? ` and ${offline.length - 10} more` : ""
+          }`,
         }),
       },
     ];

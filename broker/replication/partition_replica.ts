@@ -135,6 +135,11 @@ export class PartitionReplica {
     return this.#leaderEpoch !== undefined;
   }
 
+  /** False once it was stopped or removed. */
+  get isOpen(): boolean {
+    return !this.#isStopping;
+  }
+
   get leaderEpoch(): LeaderEpoch | undefined {
     return this.#leaderEpoch;
   }

@@ -1,10 +1,7 @@
 /**
  * The partitions of this broker: opens, leads, resigns and removes replicas as
- * the metadata image says. Owns the folders of the broker; refuses to change
- * metadata.
- *
- * A folder carries `partition.json` with its topic's id: a folder left by an
- * earlier topic of the same name is removed, never read as the new one's.
+ * the metadata image says. Owns which replicas are here; refuses to change
+ * metadata. Whose a folder is says `partition_folders.ts`.
  */
 import { StorageError } from "../../storage/error.ts";
 import { Log } from "../../storage/log/log.ts";
@@ -15,7 +12,7 @@ import type {
   PartitionImage,
   TopicImage,
 } from "../cluster/metadata_image.ts";
-import type { Environment, Timer } from "../environment.ts";
+import type { Environment } from "../environment.ts";
 import type { Logger } from "../logger.ts";
 import {
   readTopicSettings,
@@ -23,18 +20,16 @@ import {
   type TopicSettings,
 } from "../topic_config.ts";
 import { AppendBudget } from "./append_queue.ts";
+import { LogCleaner } from "./log_cleaner.ts";
+import { PartitionFolders } from "./partition_folders.ts";
 import { PartitionReplica } from "./partition_replica.ts";
 
 export const REPLICA_LIMITS = {
   /** Open files of all logs together. */
   openFiles: 2000,
-  /** How often retention looks at every log. */
-  retentionIntervalMs: 60_000,
   /** Logs that are flushed at a time when all of them are. */
   flushesAtOnce: 64,
 } as const;
-
-const IDENTITY_FILE = "partition.json";
 
 export interface ReplicaManagerOptions {
   readonly environment: Environment;
@@ -62,40 +57,54 @@ interface OpenedLog {
 
 export class ReplicaManager {
   readonly #options: ReplicaManagerOptions;
+  readonly #folders: PartitionFolders;
+  readonly #cleaner: LogCleaner;
   readonly #openFiles: OpenFiles;
   readonly #budget = new AppendBudget();
   /** By topic, then by partition. */
   readonly #held = new Map<string, Map<number, Held>>();
-  #retentionTimer: Timer | undefined;
+  /** Partitions, as `topic-index`, whose files cannot be used, by topic id. */
+  readonly #unusable = new Map<string, Set<string>>();
+  #isClosed = false;
 
   constructor(options: ReplicaManagerOptions) {
+    const { environment, logger, directory } = options;
     this.#options = options;
-    this.#openFiles = new OpenFiles(options.environment.fileSystem, {
+    this.#folders = new PartitionFolders(environment.fileSystem, directory);
+    this.#cleaner = new LogCleaner({
+      environment,
+      logger,
+      replicas: () => this.replicas(),
+    });
+    this.#openFiles = new OpenFiles(environment.fileSystem, {
       limit: REPLICA_LIMITS.openFiles,
     });
   }
 
-  /** Opens what the image gives to this broker, and makes it durable. */
+  /**
+   * Opens what the image gives to this broker, and makes it durable. Bring it
+   * up to date with `apply` and the same image, which may be old by then.
+   */
   async start(image: MetadataImage): Promise<void> {
-    this.#options.environment.fileSystem.createDirectory(
-      this.#options.directory,
-    );
-    this.#removeStrangers(image);
-    this.#dropGone(image);
+    const { brokerId, logger } = this.#options;
+    for (const fault of this.#folders.removeStrangers(image, brokerId)) {
+      logger.error("A partition's folder cannot be removed", {
+        cause: fault.message,
+      });
+    }
     const opened: OpenedLog[] = [];
     for (const topic of image.topics.values()) {
+      const settings = this.#settingsOf(topic);
       this.#forEachOwn(topic, (index) => {
-        const log = this.#openLog(topic, index);
+        const log = this.#openLog(topic, index, settings, image);
         if (log !== undefined) opened.push(log);
       });
     }
     for (const fault of await flushAll(opened.map(({ log }) => log))) {
-      this.#options.logger.error("A partition cannot be flushed", {
-        cause: String(fault),
-      });
+      logger.error("A partition cannot be flushed", { cause: String(fault) });
     }
     for (const log of opened) this.#hold(log);
-    this.#scheduleRetention();
+    this.#cleaner.start();
   }
 
   /** The replica here, whether it leads or not. */
@@ -109,20 +118,32 @@ export class ReplicaManager {
     }
   }
 
-  /** Brings the replicas in line with the image. */
-  apply(image: MetadataImage, previous?: MetadataImage): void {
-    this.#dropGone(image);
+  /** `topic-index` of the partitions here that can be read at best. */
+  offline(): string[] {
+    const offline = [...this.#unusable.values()].flatMap((names) => [...names]);
+    for (const { topic, partition, log } of this.replicas()) {
+      if (log.isOffline) offline.push(`${topic}-${partition}`);
+    }
+    return offline;
+  }
+
+  /** Brings the replicas from what `previous` said to what `image` says. */
+  apply(image: MetadataImage, previous: MetadataImage): void {
+    if (this.#isClosed) return;
+    this.#dropGone(image, previous);
     for (const topic of image.topics.values()) {
-      if (previous?.topics.get(topic.name) !== topic) this.#applyTopic(topic);
+      const before = previous.topics.get(topic.name);
+      if (before !== topic) this.#applyTopic(topic, before, image);
     }
   }
 
   /** Flushes and closes every log. */
   async close(): Promise<void> {
-    this.#retentionTimer?.cancel();
+    this.#isClosed = true;
     const replicas = [...this.replicas()];
     // What is queued is written, and nothing more comes.
     for (const replica of replicas) replica.stop();
+    await this.#cleaner.stop();
     const faults = await flushAll(replicas.map(({ log }) => log));
     for (const replica of replicas) {
       try {
@@ -137,19 +158,29 @@ export class ReplicaManager {
     }
   }
 
-  #applyTopic(topic: TopicImage): void {
-    const { topicDefaults } = this.#options;
-    const settings = readTopicSettings(topic.config, topicDefaults);
+  #applyTopic(
+    topic: TopicImage,
+    before: TopicImage | undefined,
+    image: MetadataImage,
+  ): void {
+    const settings = this.#settingsOf(topic);
+    const isSame = before?.modRevision === topic.modRevision;
     this.#forEachOwn(topic, (index, state) => {
+      const isUnchanged = isSame && before?.partitionStates[index] === state;
+      if (isUnchanged) return;
       const held = this.#held.get(topic.name)?.get(index);
       if (held === undefined) {
-        const opened = this.#openLog(topic, index);
+        const opened = this.#openLog(topic, index, settings, image);
         if (opened !== undefined) this.#hold(opened);
-      } else {
-        held.replica.reconfigure(settings);
-        this.#takeRole(held.replica, state);
+        return;
       }
+      if (!isSame) held.replica.reconfigure(settings);
+      this.#takeRole(held.replica, state);
     });
+  }
+
+  #settingsOf(topic: TopicImage): TopicSettings {
+    return readTopicSettings(topic.config, this.#options.topicDefaults);
   }
 
   /** The partitions of a topic that have a replica on this broker. */
@@ -170,22 +201,27 @@ export class ReplicaManager {
   }
 
   /** Undefined, and said, when its files cannot be trusted. */
-  #openLog(topic: TopicImage, partition: number): OpenedLog | undefined {
-    const { environment, logger, topicDefaults } = this.#options;
-    const settings = readTopicSettings(topic.config, topicDefaults);
-    const directory = this.#directoryOf(topic.name, partition);
+  #openLog(
+    topic: TopicImage,
+    partition: number,
+    settings: TopicSettings,
+    image: MetadataImage,
+  ): OpenedLog | undefined {
+    const { environment, logger } = this.#options;
     try {
-      const isClaimed = this.#keepOwn(directory, topic.topicId);
+      const isClaimed = this.#folders.keepOwn(topic, partition, image);
       const log = Log.open({
         fileSystem: environment.fileSystem,
         openFiles: this.#openFiles,
-        directory,
+        directory: this.#folders.path(topic.name, partition),
         config: settings.log,
         nowMs: environment.clock.nowMs(),
       });
+      this.#noteUsable(topic, partition, true);
       return { topic, partition, settings, isClaimed, log };
     } catch (fault) {
       if (!(fault instanceof StorageError)) throw fault;
+      this.#noteUsable(topic, partition, false);
       logger.error("A partition cannot be opened and stays offline", {
         topic: topic.name,
         partition,
@@ -193,6 +229,15 @@ export class ReplicaManager {
       });
       return undefined;
     }
+  }
+
+  #noteUsable(topic: TopicImage, partition: number, isUsable: boolean): void {
+    const { topicId, name } = topic;
+    const names = this.#unusable.get(topicId) ?? new Set<string>();
+    if (isUsable) names.delete(`${name}-${partition}`);
+    else names.add(`${name}-${partition}`);
+    if (names.size === 0) this.#unusable.delete(topicId);
+    else this.#unusable.set(topicId, names);
   }
 
   #hold({ topic, partition, settings, isClaimed, log }: OpenedLog): void {
@@ -208,7 +253,7 @@ export class ReplicaManager {
       onFlush: (seconds) => onFlush(topic.name, partition, seconds),
       prepare: isClaimed
         ? () => {}
-        : () => this.#claim(log.directory, topic.topicId),
+        : () => this.#folders.claim(topic, partition),
     });
     let partitions = this.#held.get(topic.name);
     if (partitions === undefined) {
@@ -218,79 +263,41 @@ export class ReplicaManager {
     this.#takeRole(replica, topic.partitionStates[partition]!);
   }
 
-  /** True when the folder is this very topic's; another's is removed. */
-  #keepOwn(directory: string, topicId: string): boolean {
-    const { fileSystem } = this.#options.environment;
-    if (!fileSystem.exists(directory)) return false;
-    const path = `${directory}/${IDENTITY_FILE}`;
-    if (fileSystem.exists(path)) {
-      const text = new TextDecoder().decode(fileSystem.readFile(path));
-      if (text === identityText(topicId)) return true;
-    }
-    fileSystem.remove(directory);
-    return false;
-  }
-
-  /** Makes the folder and marks it, durably, before anything is stored in it. */
-  #claim(directory: string, topicId: string): void {
-    const { fileSystem } = this.#options.environment;
-    fileSystem.createDirectory(directory);
-    fileSystem.writeFileAtomic(
-      `${directory}/${IDENTITY_FILE}`,
-      new TextEncoder().encode(identityText(topicId)),
-    );
-  }
-
-  #directoryOf(topic: string, partition: number): string {
-    return `${this.#options.directory}/${topic}_${partition}`;
-  }
-
-  #dropGone(image: MetadataImage): void {
+  #dropGone(image: MetadataImage, previous: MetadataImage): void {
     const { brokerId } = this.#options;
+    for (const topicId of this.#unusable.keys()) {
+      if (image.topicById(topicId) === undefined) {
+        this.#unusable.delete(topicId);
+      }
+    }
     for (const [name, partitions] of this.#held) {
       const topic = image.topics.get(name);
+      if (topic !== undefined && previous.topics.get(name) === topic) continue;
       for (const [partition, { topicId, replica }] of partitions) {
+        const state = topic?.partitionStates[partition];
         const stays = topic?.topicId === topicId &&
-          topic.partitionStates[partition]?.replicas.includes(brokerId);
+          (state === undefined || state.replicas.includes(brokerId));
         if (stays) continue;
-        replica.delete();
         partitions.delete(partition);
+        this.#delete(replica);
       }
       if (partitions.size === 0) this.#held.delete(name);
     }
   }
 
-  /** Folders whose topic went while this broker was down. */
-  #removeStrangers(image: MetadataImage): void {
-    const { fileSystem } = this.#options.environment;
-    for (const entry of fileSystem.readDirectory(this.#options.directory)) {
-      const match = /^(.+)_(\d+)$/.exec(entry.name);
-      if (!entry.isDirectory || match === null) continue;
-      if (!image.topics.has(match[1])) {
-        fileSystem.remove(`${this.#options.directory}/${entry.name}`);
-      }
+  /** What cannot be removed now is a stranger's at the next start. */
+  #delete(replica: PartitionReplica): void {
+    try {
+      replica.delete();
+    } catch (fault) {
+      if (!(fault instanceof StorageError)) throw fault;
+      const { topic, partition } = replica;
+      this.#options.logger.error("A partition's folder cannot be removed", {
+        topic,
+        partition,
+        cause: fault.message,
+      });
     }
-  }
-
-  #scheduleRetention(): void {
-    const { environment, logger } = this.#options;
-    this.#retentionTimer = environment.timers.after(
-      REPLICA_LIMITS.retentionIntervalMs,
-      () => {
-        for (const replica of this.replicas()) {
-          try {
-            replica.log.enforceRetention(
-              environment.clock.nowMs(),
-              replica.highWatermark,
-            );
-          } catch (fault) {
-            if (!(fault instanceof StorageError)) throw fault;
-            logger.error("Retention failed", { cause: fault.message });
-          }
-        }
-        this.#scheduleRetention();
-      },
-    );
   }
 }
 
@@ -309,8 +316,4 @@ async function flushAll(logs: readonly Log[]): Promise<unknown[]> {
     Array.from({ length: REPLICA_LIMITS.flushesAtOnce }, work),
   );
   return faults;
-}
-
-function identityText(topicId: string): string {
-  return `${JSON.stringify({ topicId })}\n`;
 }
