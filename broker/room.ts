@@ -5,6 +5,8 @@
  * metadata store came from, so that a test opens the very same room.
  */
 import type { MetadataStore } from "../storage/metadata/metadata_store.ts";
+import type { BrokerFact } from "./cluster/facts.ts";
+import { claimFolder } from "./cluster/folder_owner.ts";
 import { Membership } from "./cluster/membership.ts";
 import { MetadataView } from "./cluster/metadata_view.ts";
 import type { BrokerConfig } from "./config.ts";
@@ -46,10 +48,12 @@ export class Room {
   readonly operations: Operations;
   readonly coordinators: Coordinators;
   readonly groups: GroupDesk;
+  readonly #options: RoomOptions;
   #unsubscribe = () => {};
 
   constructor(options: RoomOptions) {
     const { config, environment, logger } = options;
+    this.#options = options;
     this.view = new MetadataView(options.store, options.onFault);
     this.metrics = new BrokerMetrics({
       process: environment.process,
@@ -69,13 +73,7 @@ export class Room {
       view: this.view,
       environment,
       logger,
-      broker: {
-        id: config.id,
-        host: config.advertisedHost,
-        httpPort: config.port,
-        kafkaPort: config.kafkaPort,
-        rack: config.rack,
-      },
+      broker: brokerFact(config),
     });
     const { view, replicas, membership, metrics } = this;
     const access = new PartitionAccess(view, replicas, config.id);
@@ -128,6 +126,11 @@ export class Room {
   /** Reads the metadata and opens the partitions; nobody knows of it yet. */
   async open(): Promise<void> {
     await this.view.start();
+    const { config, environment } = this.#options;
+    claimFolder(environment.fileSystem, config.brokerDirectory, {
+      clusterId: await this.membership.nameCluster(),
+      brokerId: config.id,
+    });
     const { image } = this.view;
     await this.replicas.start(image);
     this.#unsubscribe = this.view.subscribe((image, previous) =>
@@ -158,4 +161,14 @@ export class Room {
       this.view.close();
     }
   }
+}
+
+function brokerFact(config: BrokerConfig): BrokerFact {
+  return {
+    id: config.id,
+    host: config.advertisedHost,
+    httpPort: config.port,
+    kafkaPort: config.kafkaPort,
+    rack: config.rack,
+  };
 }

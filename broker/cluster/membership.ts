@@ -37,9 +37,20 @@ export class Membership {
     this.#incarnation = options.environment.random.uuid();
   }
 
+  /** Gives the cluster its id, unless it has one; resolves to that. */
+  async nameCluster(): Promise<string> {
+    const { view, environment } = this.#options;
+    if (view.image.clusterId !== "") return view.image.clusterId;
+    const value = JSON.stringify({ clusterId: environment.random.uuid() });
+    await view.transact({
+      compare: [{ key: KEYS.cluster, target: "modRevision", equals: 0 }],
+      success: [{ kind: "put", key: KEYS.cluster, value }],
+    });
+    return (await view.catchUp()).clusterId;
+  }
+
   /** Resolves when the cluster can see this broker. */
   async join(): Promise<void> {
-    await this.#nameCluster();
     await this.#register();
     this.#scheduleKeepAlive();
   }
@@ -59,17 +70,6 @@ export class Membership {
     if (leaseId !== undefined) {
       await this.#options.view.store.revokeLease(leaseId);
     }
-  }
-
-  async #nameCluster(): Promise<void> {
-    const { view, environment } = this.#options;
-    if (view.image.clusterId !== "") return;
-    const value = JSON.stringify({ clusterId: environment.random.uuid() });
-    await view.transact({
-      compare: [{ key: KEYS.cluster, target: "modRevision", equals: 0 }],
-      success: [{ kind: "put", key: KEYS.cluster, value }],
-    });
-    await view.catchUp();
   }
 
   async #register(): Promise<void> {

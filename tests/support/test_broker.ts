@@ -37,7 +37,13 @@ export class TestCluster {
     timers: this.time,
   });
   readonly brokers = new Map<number, TestBroker>();
+  readonly #seed: number;
   #uuids = 0;
+
+  /** Clusters of different seeds have different ids. */
+  constructor(seed = 0) {
+    this.#seed = seed;
+  }
 
   /** A broker of this cluster, started. */
   async broker(config: Partial<BrokerConfig> = {}): Promise<TestBroker> {
@@ -52,8 +58,9 @@ export class TestCluster {
 
   /** Different every time, the same in every run. */
   uuid(): string {
+    const seed = String(this.#seed).padStart(8, "0");
     const digits = String(++this.#uuids).padStart(12, "0");
-    return `00000000-0000-4000-8000-${digits}`;
+    return `${seed}-0000-4000-8000-${digits}`;
   }
 
   /** Stops the brokers that run. */
