@@ -9,6 +9,7 @@ import { leaderEpoch, type Offset, offset } from "../../storage/log/types.ts";
 import type { Environment } from "../environment.ts";
 import type { PartitionReplica } from "../replication/partition_replica.ts";
 import { checkBatch, lookInto } from "./batch_rules.ts";
+import { internalTopicFault } from "./internal_topics.ts";
 import type { PartitionAccess } from "./partition_access.ts";
 import type { RecordMetrics } from "./records.ts";
 import type { SchemaGuard } from "./schema_guard.ts";
@@ -83,7 +84,8 @@ export class Batches {
     options: { acks: RequiredAcks; timeoutMs: number },
   ): Promise<BatchAppended | Failure> {
     const { access, guard, environment, metrics } = this.#options;
-    const replica = access.leader(topic, partition) ??
+    const replica = internalTopicFault(topic) ??
+      access.leader(topic, partition) ??
       await access.requireLeader(topic, partition);
     if (replica instanceof Failure) return replica;
     if (guard.isLoading(topic)) await guard.ready(topic);

@@ -20,6 +20,7 @@ import type {
   ReadResult,
   RecordOperations,
 } from "./operations.ts";
+import { internalTopicFault } from "./internal_topics.ts";
 import type { PartitionAccess } from "./partition_access.ts";
 import { readRecords } from "./read_records.ts";
 import type { SchemaGuard } from "./schema_guard.ts";
@@ -75,7 +76,8 @@ export class Records implements RecordOperations {
       this.#options.topicDefaults,
     );
     const nowMs = this.#options.environment.clock.nowMs();
-    return recordFault(records, settings, nowMs) ??
+    return internalTopicFault(topic) ??
+      recordFault(records, settings, nowMs) ??
       this.#options.guard.check(topic, records);
   }
 
@@ -86,7 +88,8 @@ export class Records implements RecordOperations {
     options: ProduceOptions,
   ): Promise<Produced | Failure> {
     const { access, guard, environment, metrics } = this.#options;
-    const replica = access.leader(topic, partition) ??
+    const replica = internalTopicFault(topic) ??
+      access.leader(topic, partition) ??
       await access.requireLeader(topic, partition);
     if (replica instanceof Failure) return replica;
     if (guard.isLoading(topic)) await guard.ready(topic);
@@ -179,7 +182,8 @@ export class Records implements RecordOperations {
     partition: number,
     beforeOffset: number | "latest",
   ): Promise<number | Failure> {
-    const replica = await this.#options.access.requireLeader(topic, partition);
+    const replica = internalTopicFault(topic) ??
+      await this.#options.access.requireLeader(topic, partition);
     if (replica instanceof Failure) return replica;
     const target = beforeOffset === "latest"
       ? replica.highWatermark

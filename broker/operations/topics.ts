@@ -23,22 +23,15 @@ import type { TopicImage } from "../cluster/metadata_image.ts";
 import type { MetadataView } from "../cluster/metadata_view.ts";
 import { placePartitions } from "../cluster/placement.ts";
 import type { Environment } from "../environment.ts";
-import { OFFSETS_TOPIC } from "../group/group_partition.ts";
-import { TRANSACTIONS_TOPIC } from "../transaction/records.ts";
 import { type TopicConfig, topicSettingFault } from "../topic_config.ts";
 import { topicView } from "./descriptions.ts";
+import { isInternalTopic } from "./internal_topics.ts";
 import type {
   ChangeOptions,
   TopicOperations,
   TopicView,
 } from "./operations.ts";
 import { unknownTopic } from "./partition_access.ts";
-
-/** Names that only the brokers themselves may make topics under. */
-const INTERNAL_TOPICS: ReadonlySet<string> = new Set([
-  OFFSETS_TOPIC,
-  TRANSACTIONS_TOPIC,
-]);
 
 export interface TopicsOptions {
   readonly view: MetadataView;
@@ -186,7 +179,7 @@ export class Topics implements TopicOperations {
   ): TopicFact | Failure {
     const { environment, defaultPartitions, view } = this.#options;
     const nameFault = topicNameFault(request.topic) ??
-      (!isInternal && INTERNAL_TOPICS.has(request.topic)
+      (!isInternal && isInternalTopic(request.topic)
         ? `"${request.topic}" is kept for the brokers themselves`
         : undefined);
     if (nameFault !== undefined) {
@@ -236,6 +229,13 @@ export class Topics implements TopicOperations {
       );
     }
     const { topicId, replicationFactor, isInternal } = topic;
+    if (isInternal && partitions !== topic.partitions) {
+      return new Failure(
+        "INVALID_PARTITIONS",
+        `Topic "${topic.name}" keeps its ${topic.partitions} partitions: what coordinates a group or a transaction follows from their number`,
+        { field: "partitions" },
+      );
+    }
     return { topicId, partitions, replicationFactor, config, isInternal };
   }
 
