@@ -45,7 +45,7 @@ import { syncGroupHandler } from "./handlers/sync_group.ts";
 import { txnOffsetCommitHandler } from "./handlers/txn_offset_commit.ts";
 import { writeTxnMarkersHandler } from "./handlers/write_txn_markers.ts";
 
-/** Groups and transactions, for brokers that coordinate any. */
+/** Groups and transactions. */
 export interface CoordinatorParts {
   readonly environment: Pick<Environment, "clock" | "random">;
   readonly groups: Groups;
@@ -57,7 +57,7 @@ export interface KafkaParts {
   readonly view: MetadataView;
   readonly operations: Operations;
   readonly batches: Batches;
-  readonly coordinators?: CoordinatorParts;
+  readonly coordinators: CoordinatorParts;
   readonly brokerId: number;
   /** Whether Metadata makes a topic that is asked for and is not there. */
   readonly autoCreateTopics: boolean;
@@ -67,7 +67,7 @@ export interface KafkaParts {
 
 export function servedApis(parts: KafkaParts): ServedApi[] {
   const { coordinators } = parts;
-  return coordinators === undefined ? topicApis(parts) : [
+  return [
     ...topicApis(parts),
     ...groupApis(coordinators),
     ...transactionApis(parts, coordinators),
