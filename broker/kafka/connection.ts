@@ -80,11 +80,12 @@ export class Connection implements Client {
   #waitingSinceMs: number;
 
   constructor(options: ConnectionOptions) {
-    const { socket, clock, scratch, unsentBudget } = options;
+    const { socket, clock, timers, scratch, unsentBudget } = options;
     this.#options = options;
     this.#outbox = new Outbox({
       socket,
       clock,
+      timers,
       scratch,
       onChange: (bytes) => unsentBudget.change(bytes),
     });
@@ -192,7 +193,7 @@ export class Connection implements Client {
       const chunks = await dispatcher.answer(frame, this);
       share?.release();
       if (chunks === null) return false;
-      this.#outbox.send(chunks);
+      this.#outbox.send(chunks, this.#frames.hasNext);
       if (this.#outbox.unsentBytes > limits.unsentBytes) {
         await this.#outbox.below(limits.unsentBytes);
       }

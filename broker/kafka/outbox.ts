@@ -3,17 +3,23 @@
  * writes they become, and how long a reader may take; it opens and closes
  * nothing.
  */
-import type { Clock, TcpConnection } from "../environment.ts";
+import type { Clock, TcpConnection, Timers } from "../environment.ts";
 import type { ScratchPool } from "./scratch_pool.ts";
 
 /** Gathered bytes from which a shared buffer is cheaper than a new one. */
 const SHARED_BYTES = 4 * 1024;
+/**
+ * Turns of the event loop for which an answer may wait for the next one. A send
+ * wakes the client, which costs more than to make the answer of a produce.
+ */
+const HELD_TURNS = 4;
 /** Largest write: a slow reader is judged by each of them. */
 const WRITE_BYTES = 1024 * 1024;
 
 export interface OutboxOptions {
   readonly socket: TcpConnection;
   readonly clock: Clock;
+  readonly timers: Timers;
   /** Chunks that fit one of its buffers together are copied into one write. */
   readonly scratch: ScratchPool;
   /** Called with each change of the bytes that wait. */
@@ -32,6 +38,7 @@ export class Outbox {
   #chunks: Uint8Array[] = [];
   #unsentBytes = 0;
   #isWriting = false;
+  #isHolding = false;
   #writeStartMs = 0;
   #hasFailed = false;
   #waiting: { belowBytes: number; resolve: () => void }[] = [];
@@ -54,8 +61,11 @@ export class Outbox {
     return this.#isWriting ? nowMs - this.#writeStartMs : 0;
   }
 
-  /** The chunks must not change until they are sent. */
-  send(chunks: readonly Uint8Array[]): void {
+  /**
+   * The chunks must not change until they are sent. With `moreSoon` they may
+   * wait a little for what is sent next.
+   */
+  send(chunks: readonly Uint8Array[], moreSoon = false): void {
     if (this.#hasFailed) return;
     let bytes = 0;
     for (const chunk of chunks) {
@@ -64,15 +74,31 @@ export class Outbox {
       bytes += chunk.byteLength;
     }
     this.#change(bytes);
-    if (!this.#isWriting && bytes > 0) void this.#write();
+    const isFull = this.#unsentBytes >= this.#options.scratch.bufferBytes;
+    if (!moreSoon || isFull) this.#flush();
+    else if (!this.#isHolding && bytes > 0) this.#hold(HELD_TURNS);
   }
 
   /** Resolves when no more than `bytes` wait, or nothing can be sent. */
   async below(bytes: number): Promise<void> {
+    this.#flush();
     if (this.#unsentBytes <= bytes) return;
     await new Promise<void>((resolve) =>
       this.#waiting.push({ belowBytes: bytes, resolve })
     );
+  }
+
+  #hold(turns: number): void {
+    this.#isHolding = turns > 0;
+    if (turns === 0) return this.#flush();
+    this.#options.timers.soon(() => {
+      if (this.#isHolding) this.#hold(turns - 1);
+    });
+  }
+
+  #flush(): void {
+    this.#isHolding = false;
+    if (!this.#isWriting && this.#chunks.length > 0) void this.#write();
   }
 
   /** Never rejects. */

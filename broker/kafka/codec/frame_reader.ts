@@ -58,6 +58,16 @@ export class FrameReader {
     return this.#frameBytes() ?? null;
   }
 
+  /** A call of {@linkcode take} would give a frame, or throw. */
+  get hasNext(): boolean {
+    try {
+      const frameBytes = this.#frameBytes();
+      return frameBytes !== undefined && frameBytes <= this.bufferedBytes;
+    } catch {
+      return true;
+    }
+  }
+
   /**
    * Where the next bytes go: never empty. Costs least when no whole frame waits
    * to be taken. Throws as {@linkcode take} does.

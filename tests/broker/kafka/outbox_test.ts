@@ -44,6 +44,8 @@ class StepSocket {
 function openOutbox() {
   const socket = new StepSocket();
   const time = new ManualTime();
+  const turns: (() => void)[] = [];
+  const nextTurn = () => turns.splice(0).forEach((run) => run());
   let totalBytes = 0;
   const outbox = new Outbox({
     socket: {
@@ -54,10 +56,11 @@ function openOutbox() {
       local: { hostname: "b", port: 2 },
     },
     clock: time,
+    timers: { after: time.after, soon: (callback) => turns.push(callback) },
     scratch: new ScratchPool({ bufferBytes: 65_536, keptBuffers: 2 }),
     onChange: (bytes) => totalBytes += bytes,
   });
-  return { outbox, socket, time, total: () => totalBytes };
+  return { outbox, socket, time, turns, nextTurn, total: () => totalBytes };
 }
 
 const filled = (length: number, value: number) =>
@@ -170,4 +173,43 @@ Deno.test("Outbox.stalledMs() tells how long one piece has waited", async () => 
   await socket.takeAll();
   await time.elapse(500);
   assertEquals(outbox.stalledMs(time.monotonicMs()), 0);
+});
+
+Deno.test("Outbox holds an answer for the next one, but not for long", async () => {
+  const { outbox, socket, nextTurn } = openOutbox();
+  outbox.send([filled(10, 1)], true);
+  nextTurn();
+  nextTurn();
+  outbox.send([filled(20, 2)], true);
+  nextTurn();
+  assertEquals(socket.written.length, 0);
+  nextTurn();
+  await socket.takeAll();
+  assertEquals(socket.written.map(({ length }) => length), [30]);
+  // The next one begins anew.
+  outbox.send([filled(5, 3)], true);
+  nextTurn();
+  outbox.send([filled(6, 4)]);
+  await socket.takeAll();
+  assertEquals(socket.written.map(({ length }) => length), [30, 11]);
+});
+
+Deno.test("Outbox holds no more than one write, and nothing at the end", async () => {
+  const { outbox, socket, turns, nextTurn } = openOutbox();
+  outbox.send([filled(65_535, 1)], true);
+  assertEquals(socket.written.length, 0);
+  outbox.send([filled(1, 2)], true);
+  assertEquals(socket.written.length, 1);
+  await socket.takeAll();
+  outbox.send([filled(7, 3)], true);
+  let isEmpty = false;
+  void outbox.below(0).then(() => isEmpty = true);
+  await socket.takeAll();
+  assert(isEmpty);
+  outbox.send([filled(8, 4)], true);
+  outbox.abandon();
+  for (let turn = 0; turn < 5; turn++) nextTurn();
+  await settle();
+  assertEquals(socket.written.length, 2);
+  assertEquals(turns.length, 0);
 });
