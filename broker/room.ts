@@ -75,9 +75,8 @@ export class Room {
       logger,
       broker: brokerFact(config),
     });
-    const { view, replicas, membership, metrics } = this;
-    const access = new PartitionAccess(view, replicas, config.id);
-    this.access = access;
+    this.access = new PartitionAccess(this.view, this.replicas, config.id);
+    const { access, view, replicas, membership, metrics } = this;
     const guard = new SchemaGuard(view);
     this.batches = new Batches({ access, guard, environment, metrics });
     this.topics = new Topics({
@@ -88,18 +87,7 @@ export class Room {
       topicDefaults: config.topicDefaults,
     });
     const producers = new Producers(view);
-    this.coordinators = new Coordinators({
-      environment,
-      logger,
-      brokerId: config.id,
-      view,
-      replicas,
-      access,
-      topics: this.topics,
-      producers,
-      group: { initialRebalanceDelayMs: config.groupInitialRebalanceDelayMs },
-      onFatal: options.onFault,
-    });
+    this.coordinators = this.#createCoordinators(options, producers);
     this.groups = new GroupDesk({
       groups: this.coordinators.groups,
       topics: access,
@@ -121,6 +109,26 @@ export class Room {
       producers,
       groups: this.groups,
     };
+  }
+
+  #createCoordinators(
+    options: RoomOptions,
+    producers: Producers,
+  ): Coordinators {
+    const { config, environment, logger } = options;
+    const { view, replicas, access, topics } = this;
+    return new Coordinators({
+      environment,
+      logger,
+      brokerId: config.id,
+      view,
+      replicas,
+      access,
+      topics,
+      producers,
+      group: { initialRebalanceDelayMs: config.groupInitialRebalanceDelayMs },
+      onFatal: options.onFault,
+    });
   }
 
   /** Reads the metadata and opens the partitions; nobody knows of it yet. */

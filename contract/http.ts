@@ -17,6 +17,8 @@ export type Json =
 
 /** Marks a forwarded request, so that stale metadata cannot loop. */
 export const FORWARDED_HEADER = "streamnest-forwarded-by";
+/** On a forwarded request: the host of the client that sent it. */
+export const FORWARDED_FOR_HEADER = "streamnest-forwarded-for";
 
 /** RFC 9457 problem document: the body of every answer of status >= 400. */
 export interface ProblemDocument extends FailureDetails {

@@ -4,9 +4,9 @@
  * a resource asks for it.
  */
 import { Failure } from "../../contract/errors.ts";
-import { FORWARDED_HEADER } from "../../contract/http.ts";
+import { FORWARDED_FOR_HEADER, FORWARDED_HEADER } from "../../contract/http.ts";
 import { topicNameFault } from "../../contract/limits.ts";
-import type { Environment } from "../environment.ts";
+import type { Environment, PeerAddress } from "../environment.ts";
 import type { Logger } from "../logger.ts";
 import type { Operations } from "../operations/operations.ts";
 import type { Answer } from "./answer.ts";
@@ -56,6 +56,7 @@ export class Exchange implements BodyHolder {
   readonly target: string;
   /** The query without its `?`. */
   readonly search: string;
+  readonly #peer: PeerAddress;
   heldBytes = 0;
   bodyBytes = 0;
 
@@ -64,16 +65,26 @@ export class Exchange implements BodyHolder {
     parameters: readonly string[];
     target: string;
     search: string;
+    peer: PeerAddress;
   }) {
     this.request = options.request;
     this.parameters = options.parameters;
     this.target = options.target;
     this.search = options.search;
+    this.#peer = options.peer;
   }
 
   /** Whether another broker sent this on: it must not be sent on again. */
   get isForwarded(): boolean {
     return this.request.headers.get(FORWARDED_HEADER) !== null;
+  }
+
+  /** Whom the request is from, to be shown; a forwarded one says it itself. */
+  get clientHost(): string {
+    const named = this.isForwarded
+      ? this.request.headers.get(FORWARDED_FOR_HEADER)?.slice(0, 100)
+      : undefined;
+    return named ?? this.#peer.hostname;
   }
 
   /** The query's parameters; a query that cannot be read is a `Failure`. */
@@ -97,6 +108,16 @@ export class Exchange implements BodyHolder {
       "INVALID_TOPIC_EXCEPTION",
       `The topic in the path ${fault}.`,
       { field: "topic" },
+    );
+  }
+
+  /** The group that the path names as its first parameter; any text is one. */
+  pathGroup(): string | Failure {
+    const group = this.parameters[0];
+    return group !== "" ? group : new Failure(
+      "INVALID_GROUP_ID",
+      "The group in the path is empty.",
+      { field: "group" },
     );
   }
 

@@ -5,6 +5,7 @@
 import { Failure } from "../../contract/errors.ts";
 import {
   type BrokerDescription,
+  FORWARDED_FOR_HEADER,
   FORWARDED_HEADER,
 } from "../../contract/http.ts";
 import type { Environment } from "../environment.ts";
@@ -24,6 +25,10 @@ export interface ForwardedRequest {
   /** The request changes something: an answer that never came is ambiguous. */
   readonly changes: boolean;
   readonly signal?: AbortSignal;
+  /** Why it is that broker, which "leads the partition" unless said here. */
+  readonly duty?: string;
+  /** Whom the request is from, where the other broker wants to know. */
+  readonly clientHost?: string;
 }
 
 export interface ForwarderOptions {
@@ -60,7 +65,9 @@ export class Forwarder {
     if (!this.#hasRoom(request, bytes)) {
       return new Failure(
         "BROKER_NOT_AVAILABLE",
-        `This broker already waits for as many answers of other brokers as it may; the partition is led by broker ${broker.id} on ${broker.http}, which can be asked itself.`,
+        `This broker already waits for as many answers of other brokers as it may; ${
+          dutyBearer(broker, request)
+        }, can be asked itself.`,
       );
     }
     this.#count(request, 1, bytes);
@@ -110,6 +117,9 @@ export class Forwarder {
       [FORWARDED_HEADER, String(this.#options.brokerId)],
     ];
     if (request.body !== undefined) headers.push(["content-type", JSON_TYPE]);
+    if (request.clientHost !== undefined) {
+      headers.push([FORWARDED_FOR_HEADER, request.clientHost]);
+    }
     const response = await this.#options.environment.network.fetch(
       `http://${broker.http}${request.target}`,
       {
@@ -140,7 +150,7 @@ export class Forwarder {
     error: unknown,
     isLate: boolean,
   ): Failure {
-    const leader = `broker ${broker.id} on ${broker.http}`;
+    const bearer = dutyBearer(broker, request);
     const cause = String(error);
     this.#options.logger.debug("Forwarding failed", {
       broker: broker.id,
@@ -150,20 +160,32 @@ export class Forwarder {
     if (request.changes && !wasNeverSent(cause)) {
       return new Failure(
         "REQUEST_TIMED_OUT",
-        `The answer of ${leader}, which leads the partition, did not arrive: the change may or may not have been made.`,
+        `The answer of ${bearer}, did not arrive: the change may or may not have been made.`,
       );
     }
     if (isLate) {
       return new Failure(
         "REQUEST_TIMED_OUT",
-        `The answer of ${leader}, which leads the partition, did not arrive in time.`,
+        `The answer of ${bearer}, did not arrive in time.`,
       );
     }
     return new Failure(
       "BROKER_NOT_AVAILABLE",
-      `The partition is led by ${leader}, which cannot be reached; nothing was changed.`,
+      `${capitalized(bearer)}, cannot be reached; nothing was changed.`,
     );
   }
+}
+
+/** Which broker was to answer, and why that one; a comma goes on after it. */
+function dutyBearer(
+  broker: BrokerDescription,
+  { duty = "leads the partition" }: ForwardedRequest,
+): string {
+  return `broker ${broker.id} on ${broker.http}, which ${duty}`;
+}
+
+function capitalized(text: string): string {
+  return text[0].toUpperCase() + text.slice(1);
 }
 
 /** The runtime's words for a connection that never was. */

@@ -52,6 +52,13 @@ export interface HttpLimits {
   readonly forwardGraceMs: number;
   /** Partition descriptions read at one time for one topic description. */
   readonly partitionsAtOnce: number;
+  readonly topicsPerPoll: number;
+  /** Offsets in one commit of a group. */
+  readonly offsetsPerCommit: number;
+  /** `sessionTimeoutMs` when absent, and its range. */
+  readonly sessionTimeoutMs: number;
+  readonly minSessionTimeoutMs: number;
+  readonly maxSessionTimeoutMs: number;
 }
 
 const MEBIBYTE = 1024 * 1024;
@@ -81,4 +88,9 @@ export const HTTP_LIMITS: HttpLimits = {
   forwardedBytes: 128 * MEBIBYTE,
   forwardGraceMs: 5000,
   partitionsAtOnce: 64,
+  topicsPerPoll: CONTRACT_LIMITS.topicsPerPoll,
+  offsetsPerCommit: 10_000,
+  sessionTimeoutMs: 30_000,
+  minSessionTimeoutMs: 6_000,
+  maxSessionTimeoutMs: 300_000,
 };

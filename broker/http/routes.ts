@@ -11,6 +11,17 @@ import { percentDecode } from "./input.ts";
 import { Refusal } from "./problem.ts";
 import { getCluster } from "./resources/cluster.ts";
 import { consume, consumePartition } from "./resources/consume.ts";
+import {
+  commitOffsets,
+  leaveGroup,
+  pollGroup,
+} from "./resources/group_records.ts";
+import {
+  deleteGroup,
+  getGroup,
+  listGroups,
+  resetOffsets,
+} from "./resources/groups.ts";
 import { live, ready } from "./resources/health.ts";
 import { index } from "./resources/index.ts";
 import { getMetrics } from "./resources/metrics.ts";
@@ -51,6 +62,7 @@ export interface Match {
 
 const TOPIC = "/v1/topics/{topic}";
 const PARTITION = `${TOPIC}/partitions/{partition}`;
+const GROUP = "/v1/groups/{group}";
 const SUBJECT = "/subjects/{subject}";
 
 export const ROUTES: readonly Route[] = [
@@ -75,6 +87,13 @@ export const ROUTES: readonly Route[] = [
   route("DELETE", `${PARTITION}/records`, deleteRecords),
   route("GET", `${PARTITION}/offsets`, getOffsets),
   route("POST", "/v1/producers", createProducer),
+  route("GET", "/v1/groups", listGroups),
+  route("GET", GROUP, getGroup),
+  route("DELETE", GROUP, deleteGroup),
+  route("GET", `${GROUP}/records`, pollGroup),
+  route("POST", `${GROUP}/offsets`, commitOffsets),
+  route("POST", `${GROUP}/reset`, resetOffsets),
+  route("DELETE", `${GROUP}/members/{member}`, leaveGroup),
   route("GET", "/subjects", listSubjects),
   route("POST", SUBJECT, findVersion),
   route("GET", `${SUBJECT}/versions`, listVersions),

@@ -1,4 +1,4 @@
-/** Deciding where a request for a partition is answered: here or one hop on. */
+/** Deciding where a request is answered: here or one hop on. */
 import { Failure } from "../../contract/errors.ts";
 import type { Door, Exchange, Result } from "./exchange.ts";
 
@@ -16,6 +16,8 @@ export interface Passing {
   readonly timeoutMs: number;
   readonly isPoll?: boolean;
   readonly signal?: AbortSignal;
+  /** JSON text. */
+  readonly body?: string;
 }
 
 /**
@@ -39,5 +41,32 @@ export async function passToLeader(
       ? "GET"
       : exchange.request.method,
     target: exchange.target,
+  });
+}
+
+/** As `passToLeader`, for the broker that coordinates a group. */
+export async function passToCoordinator(
+  exchange: Exchange,
+  door: Door,
+  groupId: string,
+  passing: Passing,
+): Promise<Result | undefined> {
+  const route = await door.operations.groups.route(groupId);
+  if (route instanceof Failure) return route;
+  if (route.isLocal) return undefined;
+  if (exchange.isForwarded) {
+    return new Failure(
+      "NOT_COORDINATOR",
+      `This broker does not coordinate group "${groupId}"; the coordinator has just changed, try again.`,
+    );
+  }
+  return door.forwarder.send(route.broker, {
+    ...passing,
+    method: exchange.request.method === "HEAD"
+      ? "GET"
+      : exchange.request.method,
+    target: exchange.target,
+    duty: "coordinates the group",
+    clientHost: exchange.clientHost,
   });
 }

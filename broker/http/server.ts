@@ -6,7 +6,7 @@
 import { Failure } from "../../contract/errors.ts";
 import { InvariantError } from "../../storage/assert.ts";
 import { StorageError } from "../../storage/error.ts";
-import type { Environment, HttpHandler } from "../environment.ts";
+import type { Environment, HttpHandler, PeerAddress } from "../environment.ts";
 import type { Logger } from "../logger.ts";
 import type { Operations } from "../operations/operations.ts";
 import { type Answer, bodyLength } from "./answer.ts";
@@ -70,7 +70,7 @@ export interface HttpDoor {
 export function createHttpHandler(options: HttpHandlerOptions): HttpDoor {
   const server = new HttpServer(options);
   return {
-    handler: (request) => server.handle(request),
+    handler: (request, peer) => server.handle(request, peer),
     get inFlight() {
       return server.inFlight;
     },
@@ -127,7 +127,7 @@ class HttpServer {
     return this.#inFlight;
   }
 
-  handle(request: Request): Response | Promise<Response> {
+  handle(request: Request, peer: PeerAddress): Response | Promise<Response> {
     const { url, method } = request;
     const startMs = this.#options.environment.clock.monotonicMs();
     this.#inFlight++;
@@ -143,6 +143,7 @@ class HttpServer {
       parameters: match instanceof Failure ? [] : match.parameters,
       target,
       search,
+      peer,
     });
     const course: Course = {
       route: match instanceof Failure ? "unmatched" : match.route.pattern,

@@ -383,6 +383,7 @@ export interface GroupOperations {
 }
 
 export interface Operations {
+  readonly groups: GroupOperations;
   readonly topics: TopicOperations;
   readonly records: RecordOperations;
   readonly schemas: SchemaOperations;

@@ -6,13 +6,19 @@
 import { Failure } from "../../contract/errors.ts";
 import type {
   BrokerDescription,
+  GroupDescription,
   Json,
+  ListedGroup,
+  PartitionFault,
+  ResetOffset,
   SchemaVersionAnswer,
   TopicConfigEntry,
 } from "../../contract/http.ts";
 import { partitionForKey } from "../../contract/partitioner.ts";
 import type {
   ClusterOperations,
+  GroupOperations,
+  GroupPoll,
   NewRecord,
   Operations,
   PartitionRoute,
@@ -45,8 +51,11 @@ export class FakeCluster {
   readonly topics = new Map<string, FakeTopic>();
   readonly subjects = new Map<string, string[]>();
   nextProducerId = 1000;
+  /** The broker that coordinates every group. */
+  groupCoordinator: number;
 
   constructor(brokerIds: readonly number[] = [1]) {
+    this.groupCoordinator = brokerIds[0];
     this.brokers = brokerIds.map((id) => ({
       id,
       http: `localhost:${8079 + id}`,
@@ -65,6 +74,19 @@ export class FakeCluster {
     return count;
   }
 }
+
+/** What the operations on groups answer, set by a test. */
+export interface GroupAnswers {
+  list: ListedGroup[] | Failure;
+  describe: GroupDescription | Failure;
+  delete: Failure | undefined;
+  reset: ResetOffset[] | Failure;
+  poll: GroupPoll | Failure;
+  commit: PartitionFault[] | Failure;
+  leave: Failure | undefined;
+}
+
+const NO_GROUP = new Failure("GROUP_ID_NOT_FOUND", "There is no such group.");
 
 export interface FakeOperationsOptions {
   brokerId?: number;
@@ -89,6 +111,17 @@ export class FakeOperations implements Operations {
   lastProduceOptions: ProduceOptions | undefined;
   lastReadOptions: ReadOptions | undefined;
   ready = true;
+  /** Requests for groups that came here. */
+  readonly groupCalls: { name: string; request: unknown }[] = [];
+  readonly groupAnswers: GroupAnswers = {
+    list: [],
+    describe: NO_GROUP,
+    delete: undefined,
+    reset: [],
+    poll: NO_GROUP,
+    commit: [],
+    leave: undefined,
+  };
   #turn = 0;
   readonly #nowMs: () => number;
   readonly #wakers = new Set<() => void>();
@@ -431,5 +464,28 @@ export class FakeOperations implements Operations {
         producerId: this.clusterState.nextProducerId++,
         producerEpoch: 0,
       }),
+  };
+
+  #groupAnswer<Name extends keyof GroupAnswers>(
+    name: Name,
+    request: unknown,
+  ): Promise<GroupAnswers[Name]> {
+    this.groupCalls.push({ name, request });
+    return Promise.resolve(this.groupAnswers[name]);
+  }
+
+  readonly groups: GroupOperations = {
+    route: () => {
+      const { brokers, groupCoordinator } = this.clusterState;
+      const broker = brokers.find(({ id }) => id === groupCoordinator)!;
+      return Promise.resolve({ isLocal: broker.id === this.brokerId, broker });
+    },
+    list: (states) => this.#groupAnswer("list", states),
+    describe: (groupId) => this.#groupAnswer("describe", groupId),
+    delete: (groupId) => this.#groupAnswer("delete", groupId),
+    reset: (request) => this.#groupAnswer("reset", request),
+    poll: (request) => this.#groupAnswer("poll", request),
+    commit: (request) => this.#groupAnswer("commit", request),
+    leave: (request) => this.#groupAnswer("leave", request),
   };
 }

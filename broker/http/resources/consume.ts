@@ -8,6 +8,7 @@ import type { OffsetQuery, ReadResult } from "../../operations/operations.ts";
 import { type Answer, jsonText, NO_CONTENT } from "../answer.ts";
 import type { Door, Exchange, Result } from "../exchange.ts";
 import { ANY_OFFSET, ANY_PARTITION, type QueryFields } from "../input.ts";
+import { LongPoll } from "../long_poll.ts";
 import { storedRecordText } from "../records.ts";
 import { passToLeader } from "../routing.ts";
 
@@ -92,7 +93,7 @@ async function answer(
 ): Promise<Result> {
   const { topic, partition, waitMs } = input;
   const poll = waitMs > 0
-    ? new Poll(exchange.request, door.closing)
+    ? new LongPoll(exchange.request, door.closing)
     : undefined;
   try {
     const passed = await passToLeader(exchange, door, topic, partition, {
@@ -109,31 +110,6 @@ async function answer(
     return input.max === undefined ? single(result) : many(input, result);
   } finally {
     poll?.end();
-  }
-}
-
-/** Ends a wait when the client goes or the door closes, whichever is first. */
-class Poll {
-  readonly #abort = new AbortController();
-  readonly #sources: AbortSignal[];
-  readonly #onAbort = () => this.#abort.abort();
-
-  constructor(request: Request, closing: AbortSignal) {
-    this.#sources = [request.signal, closing];
-    for (const source of this.#sources) {
-      if (source.aborted) this.#abort.abort();
-      source.addEventListener("abort", this.#onAbort);
-    }
-  }
-
-  get signal(): AbortSignal {
-    return this.#abort.signal;
-  }
-
-  end(): void {
-    for (const source of this.#sources) {
-      source.removeEventListener("abort", this.#onAbort);
-    }
   }
 }
 

@@ -12,6 +12,9 @@ const CALLS = {
   "consume a message": "GET /consume?topic=demo&partition=0&offset=0",
   "wait for more":
     "GET /consume?topic=demo&partition=0&offset=1&max=100&waitMs=30000",
+  "share the work in a group":
+    "GET /v1/groups/workers/records?topics=demo&member=m1&waitMs=30000",
+  "groups and their lag": "GET /v1/groups/workers",
   "enforce a schema":
     'POST /register-schema {"topic":"demo","schema":{"type":"object"}}',
   "describe a topic": "GET /v1/topics/demo",

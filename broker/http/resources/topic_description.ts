@@ -25,7 +25,7 @@ const UNKNOWN: Measures = {
 };
 
 export async function describeTopic(
-  exchange: Exchange,
+  exchange: Pick<Exchange, "isForwarded">,
   door: Door,
   view: TopicView,
 ): Promise<TopicDescription> {
