@@ -45,6 +45,9 @@ interface Place {
   readonly final: boolean;
 }
 
+/** Steps of a subschema whose code V8 no longer optimizes. */
+const LONG_CODE = 256;
+
 const COPIED = [
   "type",
   "enum",
@@ -109,7 +112,7 @@ export class Emitter {
       definitions[this.#names.get(node.pointer)!] = schema;
     }
     const emitted = typeof root.schema === "boolean"
-      ? (root.schema ? {} : { not: {} })
+      ? (root.schema ? {} : { allOf: [false] })
       : root.schema;
     return { ...emitted, $defs: definitions };
   }
@@ -127,7 +130,13 @@ export class Emitter {
     const byErrors = !place.final && !place.charged && targets.length > 0;
     if (place.charged || bySize || byErrors) {
       const { final } = place;
-      const charge: WorkCharge = { steps, bySize, byErrors, final };
+      const charge: WorkCharge = {
+        // Code of this size stays with the interpreter.
+        steps: steps > LONG_CODE ? steps * 4 : steps,
+        bySize,
+        byErrors,
+        final,
+      };
       out[WORK_KEYWORD] = charge;
     }
     return { schema: out, steps: place.charged ? 0 : steps };

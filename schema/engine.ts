@@ -181,19 +181,24 @@ class Engine implements SchemaEngine {
         patterns.get(source) ?? this.#prototypePattern(source),
       { code: "" },
     );
+    const isTracking = tracksEvaluation(document);
     const ajv = new this.#libraries.Ajv({
       allErrors: explaining,
       verbose: explaining,
       strict: false,
-      strictNumbers: true,
+      // 1e999 is a number too large for a double, not something else.
+      strictNumbers: false,
       ownProperties: true,
       validateSchema: false,
       meta: false,
       addUsedSchema: false,
       inlineRefs: false,
       logger: false,
-      code: { regExp },
+      // ajv's optimizer drops variables that tracking still names.
+      code: { regExp, optimize: !isTracking },
     });
+    // The constructor insists on tracking what only `unevaluated*` asks for.
+    ajv.opts.unevaluated = isTracking;
     for (const [name, validate] of this.#formats) {
       ajv.addFormat(name, { type: "string", validate });
     }
@@ -208,7 +213,7 @@ class Engine implements SchemaEngine {
       references,
       formats: this.#formats,
       explaining,
-      tracksEvaluation: tracksEvaluation(document),
+      tracksEvaluation: isTracking,
     });
     return ajv.compile(emitter.emit());
   }
@@ -271,11 +276,10 @@ class Compiled implements CompiledSchema {
       return unfinished(cause);
     }
     const first = (this.#check.errors ?? []) as EngineError[];
-    return explain(
-      this.#allErrors(value, characters) ?? first,
-      value,
-      this.#work,
-    );
+    const all = this.#allErrors(value, characters);
+    // The verdict stands even if the second pass should find nothing.
+    const errors = all === undefined || all.length === 0 ? first : all;
+    return explain(errors, value, this.#work);
   }
 
   /** Undefined when they cannot be told: the first error has to do. */

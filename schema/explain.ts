@@ -13,12 +13,13 @@ import {
   type Violation,
 } from "./violation.ts";
 import { firstDuplicate } from "./equality.ts";
-import type { Work } from "./work.ts";
+import { type Work, WorkSpent } from "./work.ts";
 
 /** The part of ajv's error object that is used here. */
 export interface EngineError {
   readonly keyword: string;
   readonly instancePath: string;
+  readonly schemaPath: string;
   readonly params: Readonly<Record<string, unknown>>;
   readonly schema?: unknown;
   readonly propertyName?: string;
@@ -34,18 +35,20 @@ export function explain(
   work: Work,
 ): Violation[] {
   const violations: Violation[] = [];
-  const seen = new Set<string>();
   for (const error of errors) {
     // `if` only repeats that its `then` or `else` failed.
     if (error.keyword === "if" && violations.length > 0) continue;
     const violation = toViolation(error, message, work);
     if (FOLDING.includes(error.keyword)) fold(violations, violation);
-    const key = `${violation.pointer}\n${violation.rule}\n${violation.message}`;
-    if (seen.has(key)) continue;
-    seen.add(key);
     violations.push(violation);
   }
-  return violations.slice(0, SCHEMA_LIMITS.violations);
+  const different = new Map(
+    violations.map((each) => [
+      `${each.pointer}\n${each.rule}\n${each.message}`,
+      each,
+    ]),
+  );
+  return [...different.values()].slice(0, SCHEMA_LIMITS.violations);
 }
 
 /** Takes the errors of the alternatives off, and says them in one. */
@@ -91,10 +94,42 @@ function toViolation(
   const value = error.propertyName ?? valueAt(message, error.instancePath);
   return {
     pointer: error.instancePath,
-    rule: error.keyword === "false schema" ? "false" : error.keyword,
+    rule: error.keyword === "false schema" ? denier(error) : error.keyword,
     message: (error.propertyName === undefined ? "" : "property name: ") +
-      sentence(error, value, work),
+      boundedSentence(error, value, work),
   };
+}
+
+/** Looking at the value costs work too; without any left, less is said. */
+function boundedSentence(
+  error: EngineError,
+  value: unknown,
+  work: Work,
+): string {
+  try {
+    work.chargeSize(value);
+    return sentence(error, value, work);
+  } catch (cause) {
+    if (!(cause instanceof WorkSpent)) throw cause;
+    return `breaks ${error.keyword}`;
+  }
+}
+
+const DENIERS = [
+  "properties",
+  "patternProperties",
+  "prefixItems",
+  "items",
+  "propertyNames",
+];
+
+/** The keyword that holds a `false`, such as `#/items/false schema`. */
+function denier({ schemaPath }: EngineError): string {
+  const tokens = schemaPath.split("/");
+  const holder = [tokens.at(-3), tokens.at(-2)].find((token) =>
+    token !== undefined && DENIERS.includes(token)
+  );
+  return holder ?? "false";
 }
 
 function denied(error: EngineError, rule: string, name: string): Violation {
