@@ -67,6 +67,7 @@ export class SchemaGuard {
     topic: string,
     records: readonly { value: Uint8Array | null }[],
   ): Failure | undefined {
+    if (this.#guarded.size === 0) return undefined;
     const guarded = this.#guarded.get(subjectOfTopic(topic));
     if (guarded === undefined) return undefined;
     const { fact, compiled } = guarded;
