@@ -8,6 +8,7 @@ import type { MetadataView } from "../cluster/metadata_view.ts";
 import type { PartitionReplica } from "../replication/partition_replica.ts";
 import type { ReplicaManager } from "../replication/replica_manager.ts";
 import { brokerDescription } from "./descriptions.ts";
+import { orUnavailable } from "./metadata_failure.ts";
 import type { PartitionRoute } from "./operations.ts";
 
 export class PartitionAccess {
@@ -32,8 +33,7 @@ export class PartitionAccess {
 
   /** Asks the store before it calls a topic unknown: another made it just now. */
   async topic(topic: string): Promise<TopicImage | Failure> {
-    return this.knownTopic(topic) ??
-      (await this.#view.catchUp()).topics.get(topic) ?? unknownTopic(topic);
+    return this.knownTopic(topic) ?? await this.#freshTopic(topic);
   }
 
   /** The replica that leads here, when the image has it. */
@@ -49,7 +49,8 @@ export class PartitionAccess {
   ): Promise<PartitionReplica | Failure> {
     const known = this.leader(topic, partition);
     if (known !== undefined) return known;
-    const image = await this.topic(topic);
+    const image = hasPartition(this.knownTopic(topic), partition) ??
+      await this.#freshTopic(topic);
     if (image instanceof Failure) return image;
     const found = this.leader(topic, partition);
     if (found !== undefined) return found;
@@ -73,25 +74,29 @@ export class PartitionAccess {
     topic: string,
     partition: number,
   ): PartitionRoute | Failure | Promise<PartitionRoute | Failure> {
-    const image = this.knownTopic(topic);
-    return image !== undefined && partition < image.partitions
-      ? this.#routeIn(image, partition)
-      : this.#freshRoute(topic, partition);
+    const image = hasPartition(this.knownTopic(topic), partition);
+    return image === undefined
+      ? this.#freshRoute(topic, partition)
+      : this.#routeIn(image, partition);
   }
 
   async #freshRoute(
     topic: string,
     partition: number,
   ): Promise<PartitionRoute | Failure> {
-    await this.#view.catchUp();
-    const image = this.knownTopic(topic);
-    return image === undefined
-      ? unknownTopic(topic)
-      : this.#routeIn(image, partition);
+    const image = await this.#freshTopic(topic);
+    return image instanceof Failure ? image : this.#routeIn(image, partition);
+  }
+
+  async #freshTopic(topic: string): Promise<TopicImage | Failure> {
+    const image = await orUnavailable(() => this.#view.catchUp());
+    return image instanceof Failure
+      ? image
+      : image.topics.get(topic) ?? unknownTopic(topic);
   }
 
   #routeIn(topic: TopicImage, partition: number): PartitionRoute | Failure {
-    if (partition >= topic.partitions) {
+    if (hasPartition(topic, partition) === undefined) {
       return new Failure(
         "UNKNOWN_TOPIC_OR_PARTITION",
         `Topic "${topic.name}" has no partition ${partition}: it has ${topic.partitions}, from 0 to ${
@@ -121,6 +126,16 @@ export class PartitionAccess {
     }
     return { isLocal, broker: brokerDescription(broker) };
   }
+}
+
+/** The topic, when it has that partition. */
+function hasPartition(
+  topic: TopicImage | undefined,
+  partition: number,
+): TopicImage | undefined {
+  return topic !== undefined && partition >= 0 && partition < topic.partitions
+    ? topic
+    : undefined;
 }
 
 export function unknownTopic(topic: string): Failure {

@@ -6,6 +6,7 @@
 import { Failure } from "../../contract/errors.ts";
 import { KEYS } from "../cluster/facts.ts";
 import type { MetadataView } from "../cluster/metadata_view.ts";
+import { orUnavailable } from "./metadata_failure.ts";
 import type { ProducerOperations } from "./operations.ts";
 
 const BLOCK_SIZE = 1000;
@@ -22,7 +23,13 @@ export class Producers implements ProducerOperations {
     this.#view = view;
   }
 
-  async allocate(): Promise<
+  allocate(): Promise<
+    { producerId: number; producerEpoch: number } | Failure
+  > {
+    return orUnavailable(() => this.#allocate());
+  }
+
+  async #allocate(): Promise<
     { producerId: number; producerEpoch: number } | Failure
   > {
     while (this.#next >= this.#blockEnd) {

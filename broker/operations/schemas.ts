@@ -14,6 +14,7 @@ import {
 import { KEYS, type SchemaFact } from "../cluster/facts.ts";
 import type { SubjectImage } from "../cluster/metadata_image.ts";
 import type { MetadataView } from "../cluster/metadata_view.ts";
+import { orUnavailable } from "./metadata_failure.ts";
 import type { SchemaOperations } from "./operations.ts";
 import { unknownTopic } from "./partition_access.ts";
 import type { SchemaGuard } from "./schema_guard.ts";
@@ -31,7 +32,14 @@ export class Schemas implements SchemaOperations {
     this.#guard = guard;
   }
 
-  async register(
+  register(
+    topic: string,
+    schema: Json,
+  ): Promise<{ id: number; subject: string; version: number } | Failure> {
+    return orUnavailable(() => this.#register(topic, schema));
+  }
+
+  async #register(
     topic: string,
     schema: Json,
   ): Promise<{ id: number; subject: string; version: number } | Failure> {

@@ -26,6 +26,7 @@ import type { Environment } from "../environment.ts";
 import { type TopicConfig, topicSettingFault } from "../topic_config.ts";
 import { topicView } from "./descriptions.ts";
 import { isInternalTopic } from "./internal_topics.ts";
+import { orUnavailable } from "./metadata_failure.ts";
 import type {
   ChangeOptions,
   TopicOperations,
@@ -52,14 +53,16 @@ export class Topics implements TopicOperations {
     request: CreateTopicRequest,
     options: ChangeOptions = {},
   ): Promise<{ status: "created" | "exists" } | Failure> {
-    return this.#create(request, { ...options, isInternal: false });
+    return orUnavailable(() =>
+      this.#create(request, { ...options, isInternal: false })
+    );
   }
 
   /** A topic of the brokers' own, which clients neither make nor remove. */
   createInternal(
     request: CreateTopicRequest,
   ): Promise<{ status: "created" | "exists" } | Failure> {
-    return this.#create(request, { isInternal: true });
+    return orUnavailable(() => this.#create(request, { isInternal: true }));
   }
 
   async #create(
@@ -101,19 +104,33 @@ export class Topics implements TopicOperations {
       .map((topic) => topicView(topic, image, this.#options.topicDefaults));
   }
 
-  async describe(topic: string): Promise<TopicView | Failure> {
-    const { view, topicDefaults } = this.#options;
-    const known = view.image.topics.get(topic) ??
-      (await view.catchUp()).topics.get(topic);
-    return known === undefined
-      ? unknownTopic(topic)
-      : topicView(known, view.image, topicDefaults);
+  describe(topic: string): Promise<TopicView | Failure> {
+    return orUnavailable(async () => {
+      const { view, topicDefaults } = this.#options;
+      const known = view.image.topics.get(topic) ??
+        (await view.catchUp()).topics.get(topic);
+      return known === undefined
+        ? unknownTopic(topic)
+        : topicView(known, view.image, topicDefaults);
+    });
   }
 
-  async alter(
+  alter(
     name: string,
     change: AlterTopicRequest,
     options: ChangeOptions = {},
+  ): Promise<TopicView | Failure> {
+    return orUnavailable(() => this.#alter(name, change, options));
+  }
+
+  delete(name: string): Promise<Failure | undefined> {
+    return orUnavailable(() => this.#delete(name));
+  }
+
+  async #alter(
+    name: string,
+    change: AlterTopicRequest,
+    options: ChangeOptions,
   ): Promise<TopicView | Failure> {
     const { view } = this.#options;
     for (;;) {
@@ -146,7 +163,7 @@ export class Topics implements TopicOperations {
     }
   }
 
-  async delete(name: string): Promise<Failure | undefined> {
+  async #delete(name: string): Promise<Failure | undefined> {
     const { view } = this.#options;
     const topic = (await view.catchUp()).topics.get(name);
     if (topic === undefined) return unknownTopic(name);
