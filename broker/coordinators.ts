@@ -3,7 +3,7 @@
  * topics, their hosts on this broker, the operations that both doors call, and
  * the work between them. Owns the wiring and its order, and no rule.
  */
-import { MetadataUnavailableError } from "../storage/metadata/metadata_store.ts";
+import { Failure } from "../contract/errors.ts";
 import type { MetadataImage } from "./cluster/metadata_image.ts";
 import type { MetadataView } from "./cluster/metadata_view.ts";
 import { CoordinatorHost } from "./coordinator/coordinator_host.ts";
@@ -28,6 +28,7 @@ import {
 } from "./operations/transactions.ts";
 import type { PartitionReplica } from "./replication/partition_replica.ts";
 import type { ReplicaManager } from "./replication/replica_manager.ts";
+import { allocationError } from "./transaction/answers.ts";
 import {
   TRANSACTION_DEFAULTS,
   type TransactionConfig,
@@ -164,11 +165,7 @@ export class Coordinators {
               partition >= 0 &&
               partition < (view.image.topics.get(topic)?.partitions ?? 0),
           }),
-          log: new ReplicaLog(
-            replica,
-            GROUP_RECORD_FORMAT,
-            () => environment.clock.nowMs(),
-          ),
+          log: new ReplicaLog(replica, GROUP_RECORD_FORMAT, environment),
           clock: environment.clock,
           timers: environment.timers,
           onFatal,
@@ -188,11 +185,7 @@ export class Coordinators {
             config,
             offsetsPartition: (groupId) => this.#offsetsPartition(groupId),
           }),
-          log: new ReplicaLog(
-            replica,
-            TRANSACTION_RECORD_FORMAT,
-            () => environment.clock.nowMs(),
-          ),
+          log: new ReplicaLog(replica, TRANSACTION_RECORD_FORMAT, environment),
           clock: environment.clock,
           timers: environment.timers,
           perform: this.#performer(replica),
@@ -234,23 +227,18 @@ export class Coordinators {
   }
 
   async #allocate(transactionalId: string): Promise<TransactionNotice> {
-    try {
-      const allocated = await this.#options.producers.allocate();
-      return "producerId" in allocated
-        ? {
-          type: "producerIdAllocated",
-          transactionalId,
-          producerId: allocated.producerId,
-        }
-        : { type: "producerIdRefused", transactionalId, error: allocated.code };
-    } catch (fault) {
-      if (!(fault instanceof MetadataUnavailableError)) throw fault;
-      return {
+    const allocated = await this.#options.producers.allocate();
+    return allocated instanceof Failure
+      ? {
         type: "producerIdRefused",
         transactionalId,
-        error: "COORDINATOR_NOT_AVAILABLE",
+        error: allocationError(allocated),
+      }
+      : {
+        type: "producerIdAllocated",
+        transactionalId,
+        producerId: allocated.producerId,
       };
-    }
   }
 
   #forgetDeleted(image: MetadataImage, previous: MetadataImage): void {

@@ -11,12 +11,13 @@ import {
   RecordBatchBuilder,
 } from "../../storage/log/record_batch.ts";
 import { offset } from "../../storage/log/types.ts";
+import type { Clock, Timers } from "../environment.ts";
 import { EncodeError } from "../kafka/codec/error.ts";
 import type { PartitionReplica } from "../replication/partition_replica.ts";
 import type { LogEntry, ProducerStamp } from "./core.ts";
 import type { InternalLog } from "./coordinator_runtime.ts";
 
-const CHUNK_BYTES = 1024 * 1024;
+const CHUNK_BYTES = 256 * 1024;
 
 /** How one internal topic keeps its records. */
 export interface RecordFormat<Record> {
@@ -28,16 +29,18 @@ export interface RecordFormat<Record> {
 export class ReplicaLog<Record> implements InternalLog<Record> {
   readonly #replica: PartitionReplica;
   readonly #format: RecordFormat<Record>;
-  readonly #nowMs: () => number;
+  readonly #clock: Clock;
+  readonly #timers: Timers;
 
   constructor(
     replica: PartitionReplica,
     format: RecordFormat<Record>,
-    nowMs: () => number,
+    { clock, timers }: { readonly clock: Clock; readonly timers: Timers },
   ) {
     this.#replica = replica;
     this.#format = format;
-    this.#nowMs = nowMs;
+    this.#clock = clock;
+    this.#timers = timers;
   }
 
   async append(
@@ -48,7 +51,7 @@ export class ReplicaLog<Record> implements InternalLog<Record> {
       producer === null ? {} : { ...producer, transactional: true },
     );
     const { maxMessageBytes } = this.#replica.settings;
-    const timestampMs = this.#nowMs();
+    const timestampMs = this.#clock.nowMs();
     for (const record of records) {
       const encoded = this.#encode(record);
       if (encoded instanceof Failure) return encoded;
@@ -88,11 +91,16 @@ export class ReplicaLog<Record> implements InternalLog<Record> {
         upperBound: end,
         minOneBatch: true,
       });
-      if (bytes.length === 0) return;
+      if (bytes.length === 0) break;
       yield this.#entries(bytes);
       next = offset(nextOffset);
-      // Others get their turn between chunks of a long log.
-      await Promise.resolve();
+      // Others, the lease's keeper among them, get their turn between chunks of
+      // a long log.
+      await new Promise<void>((resolve) => this.#timers.soon(resolve));
+    }
+    // What was answered from here must not be gone after the next crash.
+    while (this.#replica.isLeader && this.#replica.highWatermark < end) {
+      await new Promise<void>((resolve) => this.#replica.onReadable(resolve));
     }
   }
 

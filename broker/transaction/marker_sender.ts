@@ -4,7 +4,6 @@
  * ever, since the end is decided; a partition whose topic is gone needs none.
  */
 import { type ErrorCode, errorCodeOf, Failure } from "../../contract/errors.ts";
-import { MetadataUnavailableError } from "../../storage/metadata/metadata_store.ts";
 import type { MetadataImage } from "../cluster/metadata_image.ts";
 import type { MetadataView } from "../cluster/metadata_view.ts";
 import type { Environment } from "../environment.ts";
@@ -17,6 +16,7 @@ import {
   MARKER_WAIT_MS,
   type Markers,
 } from "../operations/markers.ts";
+import { orUnavailable } from "../operations/metadata_failure.ts";
 import type { TopicPartition } from "./messages.ts";
 
 export const MARKER_SENDER_LIMITS = {
@@ -104,12 +104,8 @@ export class MarkerSender {
   ): Promise<MetadataImage | undefined> {
     const { view } = this.#options;
     if (partitions.every((one) => exists(view.image, one))) return view.image;
-    try {
-      return await view.catchUp();
-    } catch (fault) {
-      if (!(fault instanceof MetadataUnavailableError)) throw fault;
-      return undefined;
-    }
+    const image = await orUnavailable(() => view.catchUp());
+    return image instanceof Failure ? undefined : image;
   }
 
   #writeHere(

@@ -3,6 +3,7 @@
  * All or none: when one does not exist, the others are not attempted.
  */
 import type { MetadataView } from "../../cluster/metadata_view.ts";
+import { orUnavailable } from "../../operations/metadata_failure.ts";
 import type { Transactions } from "../../operations/transactions.ts";
 import type { TopicPartition } from "../../transaction/messages.ts";
 import { kafkaCode } from "../answers.ts";
@@ -48,7 +49,10 @@ export function addPartitionsToTxnHandler(
   });
 }
 
-/** Asks the store before it calls a partition unknown. */
+/**
+ * Asks the store before it calls a partition unknown; where that cannot be had,
+ * unknown is right too: clients ask again.
+ */
 async function existence(
   view: MetadataView,
   asked: readonly TopicPartition[],
@@ -56,6 +60,6 @@ async function existence(
   const exists = ({ topic, partition }: TopicPartition) =>
     partition >= 0 &&
     partition < (view.image.topics.get(topic)?.partitions ?? 0);
-  if (!asked.every(exists)) await view.catchUp();
+  if (!asked.every(exists)) await orUnavailable(() => view.catchUp());
   return exists;
 }

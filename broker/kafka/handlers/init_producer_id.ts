@@ -3,10 +3,10 @@
  * transactional one, which it fences from its predecessor.
  */
 import { Failure } from "../../../contract/errors.ts";
-import { MetadataUnavailableError } from "../../../storage/metadata/metadata_store.ts";
 import type { ProducerOperations } from "../../operations/operations.ts";
 import type { Transactions } from "../../operations/transactions.ts";
 import { kafkaCode } from "../answers.ts";
+import { allocationError } from "../../transaction/answers.ts";
 import { serve } from "../handler.ts";
 import { initProducerIdApi } from "../messages/init_producer_id.ts";
 import { transactionErrorCode } from "./transaction_errors.ts";
@@ -21,9 +21,9 @@ export function initProducerIdHandler(
   return serve(initProducerIdApi, async (request, { apiVersion }) => {
     const { transactionalId, producerId, producerEpoch } = request;
     if (transactionalId === null) {
-      const allocated = await allocate(producers);
+      const allocated = await producers.allocate();
       return allocated instanceof Failure
-        ? { errorCode: kafkaCode(allocated.code), ...NO_PRODUCER }
+        ? { errorCode: kafkaCode(allocationError(allocated)), ...NO_PRODUCER }
         : { errorCode: 0, ...allocated };
     }
     if ((producerId < 0) !== (producerEpoch < 0)) {
@@ -46,14 +46,4 @@ export function initProducerIdHandler(
       ...producer,
     };
   });
-}
-
-async function allocate(producers: ProducerOperations) {
-  try {
-    return await producers.allocate();
-  } catch (fault) {
-    if (!(fault instanceof MetadataUnavailableError)) throw fault;
-    // A code that every client of this API tries again after.
-    return new Failure("COORDINATOR_NOT_AVAILABLE", fault.message);
-  }
 }

@@ -74,14 +74,20 @@ transactionTest(
     });
     assertEquals([half.errorCode, half.producerId], [42, -1]);
     broker.store.faults.unreachable = true;
+    const answers = [];
     for (const transactionalId of [null, "t"]) {
-      const answer = await broker.call(initProducerIdApi, 4, {
-        transactionalId,
-        transactionTimeoutMs: 1000,
-      });
-      assertEquals([answer.errorCode, answer.producerId], [15, -1]);
+      answers.push(
+        await broker.call(initProducerIdApi, 4, {
+          transactionalId,
+          transactionTimeoutMs: 1000,
+        }),
+      );
     }
     broker.store.faults.unreachable = false;
+    assertEquals(
+      answers.map(({ errorCode, producerId }) => [errorCode, producerId]),
+      [[14, -1], [15, -1]],
+    );
   },
 );
 
