@@ -1,0 +1,2 @@
+/** Copies standard input to standard output. */
+await Deno.stdin.readable.pipeTo(Deno.stdout.writable);
