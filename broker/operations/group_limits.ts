@@ -6,6 +6,8 @@ export interface GroupConsumerLimits {
   readonly partitionsAtOnce: number;
   /** Partitions that one poll waits on at one time; more take turns. */
   readonly waitsAtOnce: number;
+  /** What renewing a session may take, also of a client that does not wait. */
+  readonly settleMs: number;
   /** How long a wait lasts until the session is renewed and all is read anew. */
   readonly renewMs: number;
   /** The same where partitions take turns at being waited on. */
@@ -18,6 +20,7 @@ export const GROUP_CONSUMER_LIMITS: GroupConsumerLimits = {
   members: 10_000,
   partitionsAtOnce: 16,
   waitsAtOnce: 64,
+  settleMs: 50,
   renewMs: 1_000,
   turnMs: 250,
   sweepMs: 1_000,

@@ -165,9 +165,10 @@ export class GroupMember {
     untilMs: number,
     signal: AbortSignal,
   ): Promise<Holding | Failure | undefined> {
+    const { member, clock, limits } = this.#options;
     const settled = await this.#within(
-      this.#options.member.settle(topics),
-      untilMs,
+      member.settle(topics),
+      Math.max(untilMs, clock.monotonicMs() + limits.settleMs),
       signal,
     );
     const isUnderWay = settled instanceof Failure &&

@@ -10,7 +10,7 @@
 import { type ErrorCode, Failure } from "../../contract/errors.ts";
 import type { PartitionFault } from "../../contract/http.ts";
 import type { GroupClient, Holding, HttpMember } from "../group/http_member.ts";
-import type { OffsetCommitRequest } from "../group/messages.ts";
+import type { FetchedOffset, OffsetCommitRequest } from "../group/messages.ts";
 import type { HeldPartition } from "./group_reading.ts";
 import type {
   ClusterRecords,
@@ -263,21 +263,19 @@ export class MemberPositions {
     );
     for (let i = 0; i < found.length; i += partitionsAtOnce) {
       const some = found.slice(i, i + partitionsAtOnce);
-      await Promise.all(some.map(async (one) => {
+      const positions = await Promise.all(
+        some.map((one) => startOf(one, request, records)),
+      );
+      some.forEach((one, i) => {
         const { topic, partition } = one;
-        const isCommitted = one.offset >= 0;
-        const position = one.error !== null
-          ? new Failure(one.error, "An open transaction may change the offset.")
-          : isCommitted
-          ? one.offset
-          : await records.findOffset(topic, partition, request.autoOffsetReset);
+        const position = positions[i];
         if (position instanceof Failure) {
           faults.push(fault(one, position.code, position.detail));
           return;
         }
-        const committed = isCommitted ? one.offset : undefined;
+        const committed = one.offset >= 0 ? one.offset : undefined;
         this.#held.set(keyOf(one), { topic, partition, position, committed });
-      }));
+      });
     }
     return faults;
   }
@@ -309,6 +307,19 @@ export class MemberPositions {
     };
     return this.#last;
   }
+}
+
+/** The committed offset, else where the client wants to begin. */
+async function startOf(
+  { topic, partition, offset, error }: Place & FetchedOffset,
+  { autoOffsetReset }: GroupPollRequest,
+  records: ClusterRecords,
+): Promise<number | Failure> {
+  if (error !== null) {
+    return new Failure(error, "An open transaction may change the offset.");
+  }
+  if (offset >= 0) return offset;
+  return await records.findOffset(topic, partition, autoOffsetReset);
 }
 
 function keyOf({ topic, partition }: Place): string {
