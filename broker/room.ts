@@ -9,6 +9,7 @@ import type { BrokerFact } from "./cluster/facts.ts";
 import { claimFolder } from "./cluster/folder_owner.ts";
 import { Membership } from "./cluster/membership.ts";
 import { MetadataView } from "./cluster/metadata_view.ts";
+import { Orphans } from "./cluster/orphans.ts";
 import type { BrokerConfig } from "./config.ts";
 import { Coordinators } from "./coordinators.ts";
 import type { Environment } from "./environment.ts";
@@ -49,6 +50,7 @@ export class Room {
   readonly coordinators: Coordinators;
   readonly groups: GroupDesk;
   readonly #options: RoomOptions;
+  readonly #orphans: Orphans;
   #unsubscribe = () => {};
 
   constructor(options: RoomOptions) {
@@ -74,6 +76,11 @@ export class Room {
       environment,
       logger,
       broker: brokerFact(config),
+    });
+    this.#orphans = new Orphans({
+      ...options,
+      view: this.view,
+      brokerId: config.id,
     });
     this.access = new PartitionAccess(this.view, this.replicas, config.id);
     const { access, view, replicas, membership, metrics } = this;
@@ -150,11 +157,13 @@ export class Room {
   }
 
   /** Resolves when the cluster can see this broker. */
-  join(): Promise<void> {
-    return this.membership.join();
+  async join(): Promise<void> {
+    await this.membership.join();
+    this.#orphans.start();
   }
 
   leave(): Promise<void> {
+    this.#orphans.stop();
     return this.membership.leave();
   }
 

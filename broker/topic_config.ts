@@ -177,25 +177,52 @@ export function topicSettingFault(
   name: string,
   value: string,
 ): string | undefined {
-  if (!isTopicSetting(name)) return `"${name}" is not a topic setting`;
+  if (!isTopicSetting(name)) return `"${brief(name)}" is not a topic setting`;
   const row: SettingRow = TOPIC_SETTINGS[name];
-  if (row.kind !== "number") {
-    const values = row.kind === "list"
-      ? value.split(",").map((part) => part.trim())
-      : [value];
-    const odd = values.find((each) => !row.choices?.includes(each));
-    return odd === undefined
-      ? undefined
-      : `"${name}" takes ${row.choices?.join(", ")}, not "${odd}"`;
-  }
+  if (row.kind !== "number") return choiceFault(name, row, value);
   const { minimum = 0, maximum = SAFE } = row;
   const pattern = name === "min.cleanable.dirty.ratio"
-    ? /^\d(\.\d+)?$/
-    : /^-?\d+$/;
+    ? /^\d(\.\d{1,9})?$/
+    : /^-?\d{1,16}$/;
   const parsed = pattern.test(value) ? Number(value) : NaN;
   return parsed >= minimum && parsed <= maximum
     ? undefined
-    : `"${name}" takes a number from ${minimum} to ${maximum}, not "${value}"`;
+    : `"${name}" takes a number from ${minimum} to ${maximum}, not "${
+      brief(value)
+    }"`;
+}
+
+function choiceFault(
+  name: string,
+  row: SettingRow,
+  value: string,
+): string | undefined {
+  const values = row.kind === "list" ? partsOf(value) : [value];
+  const odd = values.find((each, index) =>
+    !row.choices?.includes(each) || values.indexOf(each) !== index
+  );
+  return odd === undefined
+    ? undefined
+    : `"${name}" takes ${row.choices?.join(", ")}, not "${brief(value)}"`;
+}
+
+/** One text for all ways to write the same value, which has no fault. */
+export function normalSettingText(
+  name: TopicSettingName,
+  value: string,
+): string {
+  const { kind } = TOPIC_SETTINGS[name];
+  if (kind === "number") return String(Number(value));
+  return kind === "list" ? partsOf(value).join(",") : value;
+}
+
+function partsOf(list: string): string[] {
+  return list.split(",").map((part) => part.trim());
+}
+
+/** As much of a user's text as a message quotes. */
+function brief(text: string): string {
+  return text.length <= 50 ? text : `${text.slice(0, 50)}...`;
 }
 
 /** The text of a setting: the topic's, else the broker's, else the default. */
@@ -215,8 +242,7 @@ export function readTopicSettings(
   const text = (name: TopicSettingName) =>
     topicSettingText(name, config, brokerDefaults);
   const value = (name: TopicSettingName) => Number(text(name));
-  const policies = (text("cleanup.policy") ?? "").split(",")
-    .map((part) => part.trim());
+  const policies = partsOf(text("cleanup.policy") ?? "");
   const flushMs = text("flush.ms");
   return {
     log: {

@@ -117,6 +117,17 @@ export class MetadataImage {
       .sort((a, b) => a.id - b.id);
   }
 
+  /** Ids that have partition states and no topic. */
+  orphanTopicIds(): string[] {
+    return [...this.#partitions.keys()]
+      .filter((topicId) => this.topicById(topicId) === undefined);
+  }
+
+  /** The state of a partition whose topic is not there. */
+  orphanPartition(topicId: string, index: number): PartitionImage | undefined {
+    return this.#partitions.get(topicId)?.[index];
+  }
+
   latestSchema(subject: string): SchemaFact | undefined {
     return this.subjects.get(subject)?.at(-1);
   }

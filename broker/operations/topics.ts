@@ -4,7 +4,8 @@
  *
  * A transaction is bounded, so the partitions of a large topic are written in
  * several, under the new topic's id, before the one that writes the topic's own
- * key: that one decides, and what an unfinished creation leaves is never seen.
+ * key: that one decides, and what an unfinished creation leaves is never seen
+ * (`orphans.ts` clears it away).
  */
 import { Failure } from "../../contract/errors.ts";
 import type {
@@ -23,7 +24,12 @@ import type { TopicImage } from "../cluster/metadata_image.ts";
 import type { MetadataView } from "../cluster/metadata_view.ts";
 import { placePartitions } from "../cluster/placement.ts";
 import type { Environment } from "../environment.ts";
-import { type TopicConfig, topicSettingFault } from "../topic_config.ts";
+import {
+  isTopicSetting,
+  normalSettingText,
+  type TopicConfig,
+  topicSettingFault,
+} from "../topic_config.ts";
 import { topicView } from "./descriptions.ts";
 import { isInternalTopic } from "./internal_topics.ts";
 import { orUnavailable } from "./metadata_failure.ts";
@@ -33,6 +39,12 @@ import type {
   TopicView,
 } from "./operations.ts";
 import { unknownTopic } from "./partition_access.ts";
+
+/** With room for the topic's key and its first partition. */
+const PARTITIONS_PER_TRANSACTION = METADATA_LIMITS.operationsPerTransaction - 2;
+
+/** Faults of settings named in one answer. */
+const MAX_FAULTS = 20;
 
 export interface TopicsOptions {
   readonly view: MetadataView;
@@ -77,20 +89,26 @@ export class Topics implements TopicOperations {
     const states = this.#place(shape, 0, shape.partitions);
     if (states instanceof Failure) return states;
     if (options.validateOnly) return { status: "created" };
-    await this.#putPartitions(shape.topicId, 0, states, []);
     const key = KEYS.topic(request.topic);
+    const last = await this.#putAllButLast(shape.topicId, 0, states, []);
     const { succeeded } = await this.#options.view.transact({
-      compare: [{ key, target: "modRevision", equals: 0 }],
-      success: [{ kind: "put", key, value: JSON.stringify(shape) }],
+      compare: [
+        { key, target: "modRevision", equals: 0 },
+        ...last.compare,
+      ],
+      success: [
+        ...last.operations,
+        { kind: "put", key, value: JSON.stringify(shape) },
+      ],
     });
     if (succeeded) return { status: "created" };
-    await this.#deletePartitions(shape.topicId);
+    if (last.compare.length > 0) await this.#deletePartitions(shape.topicId);
     const winner = (await this.#options.view.catchUp()).topics
       .get(request.topic);
     return winner === undefined
       ? new Failure(
         "REQUEST_TIMED_OUT",
-        `Topic "${request.topic}" was created and deleted by others at the same moment`,
+        `The creation of topic "${request.topic}" met another change: try again`,
         { retryAfterMs: 100 },
       )
       : compareShapes(winner, shape);
@@ -149,7 +167,7 @@ export class Topics implements TopicOperations {
       const compare: Compare[] = [
         { key, target: "modRevision", equals: topic.modRevision },
       ];
-      await this.#putPartitions(
+      const last = await this.#putAllButLast(
         topic.topicId,
         topic.partitions,
         states,
@@ -157,7 +175,10 @@ export class Topics implements TopicOperations {
       );
       const { succeeded } = await view.transact({
         compare,
-        success: [{ kind: "put", key, value: JSON.stringify(next) }],
+        success: [
+          ...last.operations,
+          { kind: "put", key, value: JSON.stringify(next) },
+        ],
       });
       if (succeeded) return await this.describe(name);
     }
@@ -284,23 +305,39 @@ export class Topics implements TopicOperations {
     }));
   }
 
-  /** Overwrites what an unfinished attempt may have left. */
-  async #putPartitions(
+  /**
+   * Writes the states of new partitions, overwriting what an unfinished attempt
+   * may have left, but for the last ones: they, and for a new topic the first
+   * one once more, are for the transaction that also writes the topic's key.
+   *
+   * With `orphans.ts` the first one's state is a lock: whoever clears away what
+   * seems to be left over compares its revision, which that transaction changes,
+   * and that transaction compares its value, which clearing away removes.
+   */
+  async #putAllButLast(
     topicId: string,
     first: number,
     states: readonly PartitionFact[],
     compare: Compare[],
-  ): Promise<void> {
-    const size = METADATA_LIMITS.operationsPerTransaction;
-    for (let start = 0; start < states.length; start += size) {
-      const success = states.slice(start, start + size)
-        .map((state, index): Operation => ({
-          kind: "put",
-          key: KEYS.partition(topicId, first + start + index),
-          value: JSON.stringify(state),
-        }));
+  ): Promise<{ operations: Operation[]; compare: Compare[] }> {
+    const puts = states.map((state, index): Operation & { kind: "put" } => ({
+      kind: "put",
+      key: KEYS.partition(topicId, first + index),
+      value: JSON.stringify(state),
+    }));
+    const size = PARTITIONS_PER_TRANSACTION;
+    let start = 0;
+    for (; puts.length - start > size; start += size) {
+      const success = puts.slice(start, start + size);
       await this.#options.view.transact({ compare, success });
     }
+    const operations = puts.slice(start);
+    if (start === 0 || first > 0) return { operations, compare: [] };
+    const [{ key, value }] = puts;
+    return {
+      operations: [puts[0], ...operations],
+      compare: [{ key, target: "value", equals: value }],
+    };
   }
 
   async #deletePartitions(topicId: string): Promise<void> {
@@ -315,7 +352,9 @@ export class Topics implements TopicOperations {
 
 function partitionCountFault(partitions: number): Failure | undefined {
   const most = CONTRACT_LIMITS.partitionsPerTopic;
-  return partitions >= 1 && partitions <= most ? undefined : new Failure(
+  const isFine = Number.isInteger(partitions) && partitions >= 1 &&
+    partitions <= most;
+  return isFine ? undefined : new Failure(
     "INVALID_PARTITIONS",
     `A topic has from 1 to ${most} partitions, not ${partitions}`,
     { field: "partitions" },
@@ -330,10 +369,14 @@ function mergedConfig(
   const merged: { [name: string]: string } = { ...config };
   const faults: string[] = [];
   for (const [name, value] of Object.entries(changes)) {
-    const fault = topicSettingFault(name, String(value ?? ""));
-    if (value === null) delete merged[name];
-    else if (fault !== undefined) faults.push(fault);
-    else merged[name] = String(value);
+    const isRemoval = value === null && isTopicSetting(name);
+    const fault = isRemoval ? undefined : topicSettingFault(name, `${value}`);
+    if (isRemoval) delete merged[name];
+    else if (fault === undefined && isTopicSetting(name)) {
+      merged[name] = normalSettingText(name, `${value}`);
+    } else if (faults.length < MAX_FAULTS && fault !== undefined) {
+      faults.push(fault);
+    }
   }
   return faults.length === 0
     ? merged
