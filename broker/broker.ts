@@ -12,6 +12,7 @@ import { createHttpHandler } from "./http/server.ts";
 import { createKafkaDoor } from "./kafka/listener.ts";
 import { servedApis } from "./kafka/served_apis.ts";
 import type { Logger } from "./logger.ts";
+import { Diagnostics } from "./operations/diagnostics.ts";
 import { Room } from "./room.ts";
 
 export interface RunningBroker {
@@ -118,6 +119,8 @@ function openHttpDoor(parts: DoorParts): number {
 function openKafkaDoor(parts: DoorParts, port: number): void {
   const { config, environment, logger, room, stops, failed } = parts;
   const { view, operations, batches, coordinators, metrics } = room;
+  const { access, replicas } = room;
+  const directory = config.brokerDirectory;
   const door = createKafkaDoor({
     environment,
     logger,
@@ -126,6 +129,7 @@ function openKafkaDoor(parts: DoorParts, port: number): void {
       operations,
       batches,
       coordinators: { ...coordinators, environment },
+      diagnostics: new Diagnostics({ access, replicas, directory }),
       brokerId: config.id,
       autoCreateTopics: config.autoCreateTopics,
       topicDefaults: config.topicDefaults,

@@ -6,6 +6,7 @@
 import type { MetadataView } from "../cluster/metadata_view.ts";
 import type { Environment } from "../environment.ts";
 import type { Batches } from "../operations/batches.ts";
+import type { Diagnostics } from "../operations/diagnostics.ts";
 import type { Groups } from "../operations/groups.ts";
 import type { Markers } from "../operations/markers.ts";
 import type { Operations } from "../operations/operations.ts";
@@ -23,6 +24,8 @@ import { deleteTopicsHandler } from "./handlers/delete_topics.ts";
 import { describeClusterHandler } from "./handlers/describe_cluster.ts";
 import { describeConfigsHandler } from "./handlers/describe_configs.ts";
 import { describeGroupsHandler } from "./handlers/describe_groups.ts";
+import { describeLogDirsHandler } from "./handlers/describe_log_dirs.ts";
+import { describeProducersHandler } from "./handlers/describe_producers.ts";
 import { describeTransactionsHandler } from "./handlers/describe_transactions.ts";
 import { endTxnHandler } from "./handlers/end_txn.ts";
 import { fetchHandler } from "./handlers/fetch.ts";
@@ -58,6 +61,7 @@ export interface KafkaParts {
   readonly operations: Operations;
   readonly batches: Batches;
   readonly coordinators: CoordinatorParts;
+  readonly diagnostics: Diagnostics;
   readonly brokerId: number;
   /** Whether Metadata makes a topic that is asked for and is not there. */
   readonly autoCreateTopics: boolean;
@@ -92,6 +96,8 @@ function topicApis(parts: KafkaParts): ServedApi[] {
     describeConfigsHandler(configs),
     alterConfigsHandler(configs),
     incrementalAlterConfigsHandler(configs),
+    describeLogDirsHandler(parts.diagnostics),
+    describeProducersHandler(parts.diagnostics),
   ];
 }
 

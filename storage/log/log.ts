@@ -27,7 +27,7 @@ import {
 } from "./log_reader.ts";
 import { truncateAll, truncateLog } from "./log_truncation.ts";
 import type { OpenFiles } from "./open_files.ts";
-import type { ProducerVerdict } from "./producer_state.ts";
+import type { ProducerEntry, ProducerVerdict } from "./producer_state.ts";
 import { recoverLog } from "./recovery.ts";
 import { deletableSegments, mustRollByTime } from "./retention.ts";
 import { type LeaderEpoch, type Offset, offset } from "./types.ts";
@@ -348,6 +348,11 @@ export class Log {
   /** What `append` would say of a batch with this header now. */
   checkProducer(header: BatchHeader): ProducerVerdict {
     return this.#core.producers.check(header);
+  }
+
+  /** What is remembered of each producer, by its id. */
+  get producers(): ReadonlyMap<number, ProducerEntry> {
+    return this.#core.producers.entries;
   }
 
   /** Producers remembered now. */

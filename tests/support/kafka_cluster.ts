@@ -20,6 +20,7 @@ import {
 } from "../../broker/kafka/listener.ts";
 import { servedApis } from "../../broker/kafka/served_apis.ts";
 import type { Logger } from "../../broker/logger.ts";
+import { Diagnostics } from "../../broker/operations/diagnostics.ts";
 import { Room } from "../../broker/room.ts";
 import type { TransactionConfig } from "../../broker/transaction/config.ts";
 import { assert } from "./assert.ts";
@@ -165,6 +166,11 @@ export class TestBroker {
       operations,
       batches: this.room.batches,
       coordinators: { environment, groups, transactions, markers },
+      diagnostics: new Diagnostics({
+        access,
+        replicas,
+        directory: config.brokerDirectory,
+      }),
       brokerId: id,
       autoCreateTopics: true,
       topicDefaults: {},
