@@ -229,7 +229,11 @@ export class Connection implements Client {
   /** Reads on while a request is being worked on, within bounds. */
   #readAhead(): void {
     const { limits } = this.#options;
-    if (this.#frames.bufferedBytes >= limits.readAheadBytes) return;
+    const boundBytes = Math.min(
+      limits.readAheadBytes,
+      Math.max(this.#bufferBytes, this.#share?.bytes ?? 0),
+    );
+    if (this.#frames.bufferedBytes >= boundBytes) return;
     let bytes: number | null;
     try {
       bytes = this.#frames.nextFrameBytes;
@@ -269,7 +273,8 @@ export class Connection implements Client {
   /** A full buffer asks for a larger one, many small reads for the least. */
   #adaptBuffer(count: number, spaceBytes: number): void {
     const { bufferBudget, limits } = this.#options;
-    const isSmall = count < SMALL_READ_PART * this.#bufferBytes;
+    const isSmall = count < spaceBytes &&
+      count < SMALL_READ_PART * this.#bufferBytes;
     this.#smallReads = isSmall ? this.#smallReads + 1 : 0;
     if (this.#smallReads >= SMALL_READS) {
       this.#bufferShare?.release();

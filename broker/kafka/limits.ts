@@ -16,8 +16,8 @@ export interface KafkaLimits {
   readonly frameBytesPerSecond: number;
   /**
    * Bytes of requests that one connection may have read while an earlier
-   * request of it is being worked on. A client that leaves is noticed only up to
-   * there.
+   * request of it is being worked on, and no more than its buffer has. A client
+   * that leaves is noticed only up to there.
    */
   readonly readAheadBytes: number;
   /** Largest buffer that a busy connection reads into. */

@@ -55,6 +55,8 @@ export class MemoryTcpClient {
   windowBytes = Infinity;
   /** Writes that the server made. */
   writes = 0;
+  /** The most that a read of the server had room for. */
+  largestRoomBytes = 0;
   /** Bytes that the server has not read yet. */
   #toServer: Uint8Array[] = [];
   #hasEnded = false;
@@ -141,6 +143,7 @@ export class MemoryTcpClient {
   }
 
   async #readByServer(into: Uint8Array): Promise<number | null> {
+    this.largestRoomBytes = Math.max(this.largestRoomBytes, into.length);
     for (;;) {
       if (this.#isClosed) return null;
       if (this.#hasVanished) throw new Error("connection reset");

@@ -93,7 +93,8 @@ export class FrameReader {
       this.#replaceBuffer(Math.max(
         bufferBytes,
         Math.min(frameBytes, Math.max(trustedBytes, GROWTH * buffered)),
-        // Whole frames that nobody has taken move along.
+        // Whole frames that nobody has taken move along, seldom.
+        missing > 0 ? 0 : 2 * buffered,
         buffered + LEAST_SPACE_BYTES,
       ));
     }

@@ -576,3 +576,35 @@ Deno.test("Connection gives the event loop its turn", async () => {
   await client.closed();
   await door.close();
 });
+
+Deno.test("Connection reads a busy client in larger pieces, while there is memory", async () => {
+  const kept: { name: string; bytes: number }[] = [];
+  const { door, listener } = openDoor([producing(kept)], {
+    readBufferBytes: 64 * 1024,
+    readBudgetBytes: 100 * 1024,
+  });
+  const [first, second] = [listener.connect(), listener.connect()];
+  const busy = async (client: typeof first) => {
+    const all = Array.from(
+      { length: 40 },
+      (_, id) => produce(id, { acks: 0, records: new Uint8Array(8000) }),
+    );
+    client.largestRoomBytes = 0;
+    client.send(joined(all));
+    for (let turn = 0; turn < 10; turn++) await settle();
+    return client.largestRoomBytes;
+  };
+  assert(await busy(first) > 32 * 1024);
+  assert(await busy(second) <= 32 * 1024);
+  // A first one that falls silent gives its memory back.
+  const calls = 1000;
+  for (let id = 0; id < calls; id++) {
+    if (id === calls - 100) first.largestRoomBytes = 0;
+    first.send(produce(id, { acks: 0 }));
+    await settle();
+  }
+  assert(first.largestRoomBytes <= 32 * 1024);
+  assert(await busy(second) > 32 * 1024);
+  assertEquals(kept.length, 40 + 40 + calls + 40);
+  await door.close();
+});
