@@ -6,6 +6,7 @@ import metadata from "../deno.json" with { type: "json" };
 import { InvariantError } from "../storage/assert.ts";
 import { StorageError } from "../storage/error.ts";
 import { SqliteMetadataStore } from "../storage/metadata/sqlite_metadata_store.ts";
+import { FactError } from "./cluster/facts.ts";
 import { type BrokerConfig, ConfigurationError } from "./config.ts";
 import type { Environment } from "./environment.ts";
 import { createHttpHandler } from "./http/server.ts";
@@ -57,7 +58,10 @@ async function buildParts(
   const store = await openMetadata(config, environment);
   stops.push(() => store.close());
   const onFault = (fault: unknown) => {
-    if (fault instanceof InvariantError) failed.reject(fault);
+    // With half a picture of the cluster a broker does harm: it ends.
+    const isFatal = fault instanceof InvariantError ||
+      fault instanceof FactError;
+    if (isFatal) failed.reject(fault);
     logger.error("Cannot follow the cluster's metadata", {
       cause: String(fault),
     });

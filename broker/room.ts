@@ -56,7 +56,11 @@ export class Room {
   constructor(options: RoomOptions) {
     const { config, environment, logger } = options;
     this.#options = options;
-    this.view = new MetadataView(options.store, options.onFault);
+    this.view = new MetadataView(
+      options.store,
+      environment.timers,
+      options.onFault,
+    );
     this.metrics = new BrokerMetrics({
       process: environment.process,
       version: options.version,

@@ -51,6 +51,8 @@ export class MetadataImage {
   readonly topics: ReadonlyMap<string, TopicImage>;
   readonly subjects: ReadonlyMap<string, SubjectImage>;
   readonly schemas: ReadonlyMap<number, SchemaFact>;
+  /** By broker id, for brokers shown or not. */
+  readonly #incarnations: ReadonlyMap<number, string>;
   /** Partition states by topic id, for topics shown or not. */
   readonly #partitions: ReadonlyMap<string, readonly PartitionImage[]>;
   /** Made when first asked for. */
@@ -63,6 +65,7 @@ export class MetadataImage {
     this.topics = parts.topics;
     this.subjects = parts.subjects;
     this.schemas = parts.schemas;
+    this.#incarnations = parts.incarnations;
     this.#partitions = parts.partitions;
   }
 
@@ -73,6 +76,7 @@ export class MetadataImage {
     topics: new Map(),
     subjects: new Map(),
     schemas: new Map(),
+    incarnations: new Map(),
     partitions: new Map(),
   });
 
@@ -93,6 +97,7 @@ export class MetadataImage {
       topics: this.topics,
       subjects: this.subjects,
       schemas: this.schemas,
+      incarnations: this.#incarnations,
       partitions: this.#partitions,
     });
     for (const event of events) draft.apply(event);
@@ -140,6 +145,7 @@ interface ImageParts {
   topics: ReadonlyMap<string, TopicImage>;
   subjects: ReadonlyMap<string, SubjectImage>;
   schemas: ReadonlyMap<number, SchemaFact>;
+  incarnations: ReadonlyMap<number, string>;
   partitions: ReadonlyMap<string, readonly PartitionImage[]>;
 }
 
@@ -166,11 +172,10 @@ class Draft {
   readonly #topics: CopyOnWrite<string, TopicImage>;
   readonly #subjects: CopyOnWrite<string, SubjectImage>;
   readonly #schemas: CopyOnWrite<number, SchemaFact>;
+  readonly #incarnations: CopyOnWrite<number, string>;
   readonly #partitions: CopyOnWrite<string, readonly PartitionImage[]>;
   /** Partition arrays that this draft already copied. */
   readonly #copied = new Map<string, PartitionImage[]>();
-  /** Liveness seen before the broker's own key (keys come in key order). */
-  readonly #lives = new Map<number, string | undefined>();
 
   constructor(parts: ImageParts) {
     this.#revision = parts.revision;
@@ -179,6 +184,7 @@ class Draft {
     this.#topics = new CopyOnWrite(parts.topics);
     this.#subjects = new CopyOnWrite(parts.subjects);
     this.#schemas = new CopyOnWrite(parts.schemas);
+    this.#incarnations = new CopyOnWrite(parts.incarnations);
     this.#partitions = new CopyOnWrite(parts.partitions);
   }
 
@@ -234,16 +240,21 @@ class Draft {
     else {
       this.#brokers.edit().set(id, {
         ...readFact<BrokerFact>(key, entry.value),
-        incarnation: this.#brokers.current.get(id)?.incarnation,
+        incarnation: this.#incarnations.current.get(id),
       });
     }
   }
 
+  /** A broker's own key may come before or after. */
   #live(key: string, entry: KeyValue | undefined): void {
-    this.#lives.set(
-      Number(key.slice(KEYS.live.length)),
-      entry && readFact<LiveFact>(key, entry.value).incarnation,
-    );
+    const id = Number(key.slice(KEYS.live.length));
+    const incarnation = entry &&
+      readFact<LiveFact>(key, entry.value).incarnation;
+    if (incarnation === undefined) this.#incarnations.edit().delete(id);
+    else this.#incarnations.edit().set(id, incarnation);
+    const broker = this.#brokers.current.get(id);
+    if (broker === undefined) return;
+    this.#brokers.edit().set(id, { ...broker, incarnation });
   }
 
   #schema(key: string, entry: KeyValue | undefined): void {
@@ -256,12 +267,6 @@ class Draft {
   }
 
   finish(): ImageParts {
-    for (const [id, incarnation] of this.#lives) {
-      const broker = this.#brokers.current.get(id);
-      if (broker !== undefined) {
-        this.#brokers.edit().set(id, { ...broker, incarnation });
-      }
-    }
     this.#joinPartitions();
     return {
       revision: this.#revision,
@@ -270,6 +275,7 @@ class Draft {
       topics: this.#topics.current,
       subjects: this.#subjects.current,
       schemas: this.#schemas.current,
+      incarnations: this.#incarnations.current,
       partitions: this.#partitions.current,
     };
   }
@@ -277,9 +283,9 @@ class Draft {
   #joinPartitions(): void {
     if (this.#copied.size === 0) return;
     for (const [topicId, states] of this.#copied) {
-      if (Object.keys(states).length === 0) {
-        this.#partitions.edit().delete(topicId);
-      } else this.#partitions.edit().set(topicId, states);
+      const isEmpty = states.every((state) => state === undefined);
+      if (!isEmpty) this.#partitions.edit().set(topicId, states);
+      else this.#partitions.edit().delete(topicId);
     }
     for (const topic of this.#topics.current.values()) {
       const states = this.#copied.get(topic.topicId);

@@ -3,12 +3,15 @@
  * and hands out the current image. Owns when the image is advanced and who is
  * told; refuses to decide what a change means.
  */
-import type {
-  MetadataStore,
-  Transaction,
-  TransactionResult,
-  Watch,
+import {
+  type MetadataStore,
+  MetadataUnavailableError,
+  type Transaction,
+  type TransactionResult,
+  type Watch,
+  type WatchBatch,
 } from "../../storage/metadata/metadata_store.ts";
+import type { Timer, Timers } from "../environment.ts";
 import { KEYS } from "./facts.ts";
 import { MetadataImage } from "./metadata_image.ts";
 
@@ -18,17 +21,31 @@ export type ImageListener = (
   previous: MetadataImage,
 ) => void;
 
+/** Pause between attempts to read everything again. */
+const READ_AGAIN_MS = 500;
+
 export class MetadataView {
   readonly store: MetadataStore;
+  readonly #timers: Timers;
   #image = MetadataImage.EMPTY;
   #watch: Watch | undefined;
   readonly #listeners = new Set<ImageListener>();
   readonly #onFault: (fault: unknown) => void;
   #storeFault: Error | undefined;
+  #retry: Timer | undefined;
   #closed = false;
 
-  constructor(store: MetadataStore, onFault: (fault: unknown) => void) {
+  /**
+   * `onFault` hears what cannot be followed: a `FactError` of the metadata, or
+   * what a listener threw.
+   */
+  constructor(
+    store: MetadataStore,
+    timers: Timers,
+    onFault: (fault: unknown) => void,
+  ) {
     this.store = store;
+    this.#timers = timers;
     this.#onFault = onFault;
   }
 
@@ -36,13 +53,11 @@ export class MetadataView {
   async start(): Promise<void> {
     const { revision, entries } = await this.store.list(KEYS.root);
     if (this.#closed) return;
+    this.#storeFault = undefined;
     this.#advanceTo(MetadataImage.of(entries, revision));
     this.#watch = this.store.watch(KEYS.root, revision + 1, {
-      onBatch: (batch) =>
-        this.#advanceTo(this.#image.advanced(batch.events, batch.revision)),
-      onCompacted: () => {
-        this.start().catch(this.#onFault);
-      },
+      onBatch: (batch) => this.#follow(batch),
+      onCompacted: () => this.#startAgain(),
       onHealth: (fault) => {
         this.#storeFault = fault;
       },
@@ -80,8 +95,36 @@ export class MetadataView {
 
   close(): void {
     this.#closed = true;
+    this.#retry?.cancel();
     this.#watch?.close();
     this.#listeners.clear();
+  }
+
+  /** A key that cannot be read ends following: half a picture is worse. */
+  #follow(batch: WatchBatch): void {
+    let image: MetadataImage;
+    try {
+      image = this.#image.advanced(batch.events, batch.revision);
+    } catch (fault) {
+      this.#watch?.close();
+      this.#storeFault = fault as Error;
+      return this.#onFault(fault);
+    }
+    this.#advanceTo(image);
+  }
+
+  /** The store forgot what this broker had not seen yet: it reads all again. */
+  #startAgain(): void {
+    this.start().catch((fault) => {
+      if (!(fault instanceof MetadataUnavailableError)) {
+        return this.#onFault(fault);
+      }
+      this.#storeFault = fault;
+      this.#retry = this.#timers.after(
+        READ_AGAIN_MS,
+        () => this.#startAgain(),
+      );
+    });
   }
 
   #advanceTo(image: MetadataImage): void {
