@@ -12,8 +12,11 @@ import { fetchApi } from "../messages/fetch.ts";
 export const FETCH_LIMITS = {
   /** Longest wait, whatever the client asks. */
   maxWaitMs: 60_000,
-  /** Bytes of one answer, whatever the client asks (fetch.max.bytes). */
-  maxBytes: 57_671_680,
+  /**
+   * Bytes of one answer, whatever the client asks: less than Kafka's
+   * fetch.max.bytes, for many answers may wait for slow readers at once.
+   */
+  maxBytes: 16 * 1024 * 1024,
 } as const;
 
 const FIRST_VERSION_BY_ID = 13;
