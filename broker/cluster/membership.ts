@@ -6,6 +6,7 @@
  * A broker whose lease ended (it was paused, or cut off from the store) takes a
  * new one and registers again under the same incarnation.
  */
+import { MetadataUnavailableError } from "../../storage/metadata/metadata_store.ts";
 import type { Environment, Timer } from "../environment.ts";
 import type { Logger } from "../logger.ts";
 import { type BrokerFact, KEYS } from "./facts.ts";
@@ -29,6 +30,7 @@ export class Membership {
   readonly #incarnation: string;
   #leaseId: string | undefined;
   #timer: Timer | undefined;
+  #leaseTtlMs: number = MEMBERSHIP_LIMITS.leaseTtlMs;
   #leaseEndsMs = -Infinity;
   #stopped = false;
 
@@ -64,11 +66,19 @@ export class Membership {
   async leave(): Promise<void> {
     this.#stopped = true;
     this.#timer?.cancel();
+    await this.#giveUpLease();
+  }
+
+  /** When the store is away the lease ends by itself. */
+  async #giveUpLease(): Promise<void> {
     const leaseId = this.#leaseId;
     this.#leaseId = undefined;
     this.#leaseEndsMs = -Infinity;
-    if (leaseId !== undefined) {
+    if (leaseId === undefined) return;
+    try {
       await this.#options.view.store.revokeLease(leaseId);
+    } catch (fault) {
+      if (!(fault instanceof MetadataUnavailableError)) throw fault;
     }
   }
 
@@ -76,6 +86,7 @@ export class Membership {
     const { view, environment, broker } = this.#options;
     const askedAtMs = environment.clock.monotonicMs();
     const lease = await view.store.grantLease(MEMBERSHIP_LIMITS.leaseTtlMs);
+    if (this.#stopped) return;
     await view.transact({
       compare: [],
       success: [
@@ -93,7 +104,10 @@ export class Membership {
       ],
     });
     this.#leaseId = lease.leaseId;
+    this.#leaseTtlMs = lease.ttlMs;
     this.#leaseEndsMs = askedAtMs + lease.ttlMs;
+    // It was asked to leave meanwhile.
+    if (this.#stopped) await this.#giveUpLease();
   }
 
   #scheduleKeepAlive(): void {
@@ -117,7 +131,7 @@ export class Membership {
     const leaseId = this.#leaseId;
     const askedAtMs = environment.clock.monotonicMs();
     if (leaseId !== undefined && await view.store.keepAlive(leaseId)) {
-      this.#leaseEndsMs = askedAtMs + MEMBERSHIP_LIMITS.leaseTtlMs;
+      if (!this.#stopped) this.#leaseEndsMs = askedAtMs + this.#leaseTtlMs;
       return;
     }
     if (this.#stopped) return;

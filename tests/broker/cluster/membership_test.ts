@@ -1,0 +1,99 @@
+import { KEYS } from "../../../broker/cluster/facts.ts";
+import { assert, assertEquals } from "../../support/assert.ts";
+import {
+  isSettled,
+  TestBroker,
+  TestCluster,
+} from "../../support/test_broker.ts";
+
+async function pair() {
+  const cluster = new TestCluster();
+  const one = await cluster.broker();
+  const two = await cluster.broker();
+  await cluster.time.elapse(0);
+  return { cluster, one, two };
+}
+
+const sees = (one: TestBroker, id: number) => one.room.view.image.isAlive(id);
+const isReady = (one: TestBroker) =>
+  one.operations.cluster.readiness().every(({ ok }) => ok);
+
+Deno.test("Membership shows a broker alive while it renews, and dead soon after it was killed", async () => {
+  const { cluster, one, two } = await pair();
+  await cluster.time.elapse(60_000);
+  assert(sees(one, 2) && sees(two, 1) && isReady(one));
+  await two.kill();
+  await cluster.time.elapse(1_000);
+  assert(sees(one, 2));
+  await cluster.time.elapse(600);
+  assert(!sees(one, 2));
+  const described = one.operations.cluster.describe().brokers;
+  assertEquals(described.map(({ id, alive }) => [id, alive]), [
+    [1, true],
+    [2, false],
+  ]);
+  await two.start();
+  assert(sees(one, 2));
+  await cluster.stop();
+});
+
+Deno.test("Membership leaves at once", async () => {
+  const { cluster, one, two } = await pair();
+  await two.stop();
+  await cluster.time.elapse(0);
+  assert(!sees(one, 2));
+  await cluster.stop();
+});
+
+Deno.test("Membership loses its lease while the store is away, says so, and takes a new one", async () => {
+  const { cluster, one, two } = await pair();
+  two.store.faults.unreachable = true;
+  await cluster.time.elapse(1_600);
+  assert(!two.room.membership.holdsLease && !isReady(two));
+  assert(!sees(one, 2) && sees(one, 1));
+  await cluster.time.elapse(30_000);
+  two.store.reconnect();
+  await cluster.time.elapse(5_000);
+  assert(two.room.membership.holdsLease && isReady(two));
+  assert(sees(one, 2));
+  assert(two.logged.some((line) => line.includes("registering again")));
+  await cluster.stop();
+});
+
+Deno.test("Membership of a broker that was paused past its lease does not claim to hold it", async () => {
+  const { cluster, one } = await pair();
+  cluster.time.freeze(2_000);
+  assertEquals(one.room.membership.holdsLease, false);
+  await cluster.time.elapse(1_000);
+  assertEquals(one.room.membership.holdsLease, true);
+  await cluster.stop();
+});
+
+Deno.test("Membership does not come back after it left in the middle of a registration", async () => {
+  for (const delayMs of [10, 100, 300]) {
+    const { cluster, one, two } = await pair();
+    two.store.faults.unreachable = true;
+    await cluster.time.elapse(2_000);
+    two.store.faults.delayMs = () => 100;
+    two.store.reconnect();
+    await cluster.time.elapse(1_000 + delayMs);
+    const leaving = two.room.leave();
+    await cluster.time.elapse(5_000);
+    assert(await isSettled(leaving));
+    assertEquals(two.room.membership.holdsLease, false);
+    assertEquals(cluster.metadata.get(KEYS.liveBroker(2)), undefined);
+    assert(!sees(one, 2));
+    two.store.faults.delayMs = () => 0;
+    await cluster.stop();
+  }
+});
+
+Deno.test("Membership leaves without a fault when the store is away", async () => {
+  const { cluster, two } = await pair();
+  two.store.faults.unreachable = true;
+  const leaving = two.room.leave();
+  await cluster.time.elapse(3_000);
+  await leaving;
+  two.store.reconnect();
+  await cluster.stop();
+});
