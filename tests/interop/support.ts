@@ -10,9 +10,11 @@ import {
   type Producer,
   type ProducerConfig,
 } from "kafkajs";
-import { assert, assertEquals } from "../support/assert.ts";
+import { assert, assertEquals, assertRejects } from "../support/assert.ts";
 import { program } from "../support/require.ts";
+import type { TopicDescription } from "../../contract/http.ts";
 import type { TestCluster } from "../e2e/support/cluster.ts";
+import { call } from "../e2e/support/http.ts";
 import { waitFor } from "../e2e/support/process.ts";
 
 export const kcatIsHere = program("kcat", "apt-get install kcat");
@@ -117,7 +119,6 @@ export class Member implements AsyncDisposable {
     await consumer.subscribe({ topics, fromBeginning: true });
     await consumer.run({
       autoCommit: options.autoCommit ?? true,
-      autoCommitThreshold: 1,
       eachMessage: async (payload) => {
         await options.take?.(payload);
         const { topic, partition, message } = payload;
@@ -150,6 +151,20 @@ export class Member implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.consumer.disconnect();
   }
+}
+
+/** The broker's error behind what kafkajs throws. */
+export async function protocolErrorOf(
+  run: () => Promise<unknown>,
+): Promise<{ type: string; code: number }> {
+  let error: unknown = await assertRejects(run, Error);
+  while (error instanceof Error) {
+    const { type, code } = error as Error & { type?: string; code?: number };
+    if (type !== undefined && code !== undefined) return { type, code };
+    if (error.cause === undefined) throw error;
+    error = error.cause;
+  }
+  throw new Error(`${error}`);
 }
 
 const decoder = new TextDecoder();
@@ -198,6 +213,39 @@ export async function kcatRead(
   ]);
   assert(output === "" || output.endsWith("\n"));
   return output.split("\n").slice(0, -1);
+}
+
+/**
+ * Waits until every broker describes a topic so: clients ask any of them, and
+ * the one that made a change knows it a moment before the others.
+ */
+export async function untilAllKnow(
+  cluster: TestCluster,
+  topic: string,
+  check: (description: TopicDescription) => boolean,
+): Promise<void> {
+  for (let broker = 1; broker <= cluster.count; broker++) {
+    await waitFor(`broker ${broker} to know of ${topic}`, async () => {
+      const { status, body } = await call<TopicDescription>(
+        `${cluster.url(broker)}/v1/topics/${topic}`,
+      );
+      return status === 200 && check(body);
+    });
+  }
+}
+
+/** Waits until no broker knows of a topic. */
+export async function untilAllForgot(
+  cluster: TestCluster,
+  topic: string,
+): Promise<void> {
+  for (let broker = 1; broker <= cluster.count; broker++) {
+    const url = `${cluster.url(broker)}/v1/topics/${topic}`;
+    await waitFor(
+      `broker ${broker} to forget ${topic}`,
+      async () => (await call(url)).status === 404,
+    );
+  }
 }
 
 /** Such as `message 0`, `message 1`. */
