@@ -9,10 +9,15 @@ import type {
   CreateProducerAnswer,
   CreateTopicAnswer,
   CreateTopicRequest,
+  GroupDescription,
+  GroupListAnswer,
+  GroupRecordsAnswer,
   MetadataAnswer,
   ProduceBatchAnswer,
   RegisterSchemaAnswer,
   RegisterSchemaRequest,
+  ResetOffsetsAnswer,
+  ResetOffsetsRequest,
   SchemaVersionAnswer,
   TopicDescription,
   TopicListAnswer,
@@ -43,8 +48,25 @@ export interface FetchRequest {
   readonly signal?: AbortSignal;
 }
 
+export interface GroupPollRequest {
+  readonly group: string;
+  readonly member: string;
+  readonly topics: readonly string[];
+  readonly maxRecords: number;
+  readonly maxBytes: number;
+  /** How long the broker may wait for a record. */
+  readonly waitMs: number;
+  readonly autoOffsetReset: "earliest" | "latest";
+  readonly validate: boolean;
+  /** The `poll` of the last answer that arrived, or "none". */
+  readonly ack: string;
+  readonly signal?: AbortSignal;
+}
+
 /** What a request may take beyond the wait it asks for. */
 const GRACE_MS = 10_000;
+/** The same for a poll of a group, which commits and finds its place too. */
+const POLL_GRACE_MS = 20_000;
 
 export class BrokerApi {
   readonly #http: HttpClient;
@@ -153,6 +175,57 @@ export class BrokerApi {
     });
   }
 
+  listGroups(address: string) {
+    return this.#ask<GroupListAnswer>(address, { path: "/v1/groups" });
+  }
+
+  describeGroup(address: string, group: string) {
+    return this.#ask<GroupDescription>(address, { path: groupPath(group) });
+  }
+
+  deleteGroup(address: string, group: string) {
+    return this.#do(address, { method: "DELETE", path: groupPath(group) });
+  }
+
+  resetOffsets(address: string, group: string, request: ResetOffsetsRequest) {
+    return this.#ask<ResetOffsetsAnswer>(address, {
+      method: "POST",
+      path: `${groupPath(group)}/reset`,
+      body: JSON.stringify(request),
+    });
+  }
+
+  pollGroup(address: string, request: GroupPollRequest) {
+    const query = new URLSearchParams({
+      topics: request.topics.join(","),
+      member: request.member,
+      max: String(request.maxRecords),
+      maxBytes: String(request.maxBytes),
+      waitMs: String(request.waitMs),
+      autoOffsetReset: request.autoOffsetReset,
+      validate: String(request.validate),
+      ack: request.ack,
+    });
+    return this.#ask<GroupRecordsAnswer>(address, {
+      path: `${groupPath(request.group)}/records?${query}`,
+      timeoutMs: request.waitMs + POLL_GRACE_MS,
+      signal: request.signal,
+    });
+  }
+
+  leaveGroup(
+    address: string,
+    { group, member, ack }: { group: string; member: string; ack: string },
+  ) {
+    const query = new URLSearchParams({ ack });
+    return this.#do(address, {
+      method: "DELETE",
+      path: `${groupPath(group)}/members/${
+        encodeURIComponent(member)
+      }?${query}`,
+    });
+  }
+
   /** For calls whose answer has a body. */
   async #ask<T>(address: string, request: HttpRequest): Promise<Answer<T>> {
     const answer = await this.#http.request(address, request);
@@ -173,4 +246,8 @@ export class BrokerApi {
 
 function topicPath(topic: string): string {
   return `/v1/topics/${encodeURIComponent(topic)}`;
+}
+
+function groupPath(group: string): string {
+  return `/v1/groups/${encodeURIComponent(group)}`;
 }

@@ -105,6 +105,11 @@ export class Cluster {
     return this.partitions(topic)?.[partition]?.broker ?? this.#addresses[0];
   }
 
+  /** A broker that answered last, for what any of them can answer. */
+  anyAddress(): string {
+    return this.#addresses[0];
+  }
+
   /**
    * The topic's partitions after at least one look at fresh metadata; undefined
    * when there is no such topic.

@@ -4,9 +4,14 @@ import {
   integerOption,
   listOption,
   parsedOption,
+  parseInteger,
   switchOption,
 } from "../../cli/options.ts";
-import { CONTRACT_LIMITS, topicNameFault } from "../../contract/limits.ts";
+import {
+  CONTRACT_LIMITS,
+  memberNameFault,
+  topicNameFault,
+} from "../../contract/limits.ts";
 
 const ADDRESS = /^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})$/;
 
@@ -54,6 +59,29 @@ export const partitionOption: OptionDeclaration<number | undefined> =
 export function topicFault(topic: string): string | undefined {
   const fault = topicNameFault(topic);
   return fault === undefined ? undefined : `a topic's name ${fault}`;
+}
+
+/** The same for names with commas between. */
+export function topicsFault(topics: string): string | undefined {
+  return topics.split(",").map(topicFault)
+    .find((fault) => fault !== undefined);
+}
+
+export function memberFault(member: string): string | undefined {
+  const fault = memberNameFault(member);
+  return fault === undefined ? undefined : `a member's name ${fault}`;
+}
+
+/** Milliseconds since 1970, or a date and time. */
+export function parseTime(text: string): number | OptionFault {
+  if (/^\d+$/.test(text)) return parseInteger(text, {});
+  const timeMs = /^\d{4}-\d\d/.test(text) ? Date.parse(text) : NaN;
+  return Number.isNaN(timeMs) || timeMs < 0
+    ? new OptionFault(
+      `"${text}" is neither milliseconds since 1970 nor a time such as ` +
+        "2026-01-31T12:00:00Z",
+    )
+    : timeMs;
 }
 
 export interface NamedValue {

@@ -2,7 +2,6 @@
 import {
   type Command,
   defineCommand,
-  OptionFault,
   type OptionValues,
 } from "../../cli/declaration.ts";
 import {
@@ -18,11 +17,14 @@ import { Consumer } from "../consumer.ts";
 import { ReadFault } from "../partition_reader.ts";
 import type { Terminal } from "../terminal.ts";
 import {
+  memberFault,
   metaOption,
+  parseTime,
   partitionOption,
   timeoutOption,
-  topicFault,
+  topicsFault,
 } from "./common_options.ts";
+import { followGroup } from "./group_follow.ts";
 import { onceEach } from "./interactive_producer.ts";
 import { Interruption } from "./interruption.ts";
 import { printable } from "./printer.ts";
@@ -38,7 +40,20 @@ const LONGEST_ANSWER_BYTES = 4096;
 
 const consumerOptions = {
   meta: metaOption,
-  topic: textOption({ help: "The topic", fault: topicFault }),
+  topic: textOption({
+    help: "The topic; with --group several, with commas between",
+    fault: topicsFault,
+  }),
+  group: textOption({
+    help: "Share the messages with the other members of this consumer group, " +
+      "and go on where the group is",
+    fault: (text) => text === "" ? "a group's name is empty" : undefined,
+  }),
+  member: textOption({
+    help: "This member's name in the group, to come back under; made up when " +
+      "absent",
+    fault: memberFault,
+  }),
   partition: partitionOption,
   fromBeginning: switchOption({
     help: "Start at the first message stored",
@@ -84,7 +99,11 @@ export function consumerCommand(terminal: Terminal): Command {
       "Within a partition messages come in order. Partitions take turns, which " +
       "gives lines that `producer` spread over an empty topic back in order. " +
       "Messages that break the topic's schema are left out, with a line on " +
-      "standard error, unless --no-validate. A null message shows as null.",
+      "standard error, unless --no-validate. A null message shows as null.\n" +
+      "With --group it reads the partitions that the group gives it, from where " +
+      "the group is; a group that is new starts with new messages only unless " +
+      "--from-beginning. Messages count as consumed when they are written: what " +
+      "is not, by then or by Ctrl-C, comes again to the group.",
     options: consumerOptions,
     examples: [{
       command: "streamnest consumer --topic=demo --from-beginning",
@@ -93,24 +112,19 @@ export function consumerCommand(terminal: Terminal): Command {
       command: "streamnest consumer --topic=demo --partition=4 --offset=100 " +
         "--max-messages=10 --json",
       explanation: "Ten messages of one partition for a program",
+    }, {
+      command: "streamnest consumer --topic=demo --group=workers",
+      explanation: "A share of the messages; start it several times",
     }],
-    check: ({ options }) => optionFaults(options),
+    check: ({ options }) => [
+      ...optionFaults(options),
+      ...groupOptionFaults(options),
+    ],
     run: ({ options }) => quietly(() => consume(terminal, options)),
   });
 }
 
-function parseTime(text: string): number | OptionFault {
-  if (/^\d+$/.test(text)) return parseInteger(text, {});
-  const timeMs = /^\d{4}-\d\d/.test(text) ? Date.parse(text) : NaN;
-  return Number.isNaN(timeMs) || timeMs < 0
-    ? new OptionFault(
-      `"${text}" is neither milliseconds since 1970 nor a time such as ` +
-        "2026-01-31T12:00:00Z",
-    )
-    : timeMs;
-}
-
-type ConsumerSettings = OptionValues<typeof consumerOptions>;
+export type ConsumerSettings = OptionValues<typeof consumerOptions>;
 
 /** Relations between options that do not hold. */
 function optionFaults(options: ConsumerSettings): string[] {
@@ -135,6 +149,29 @@ function optionFaults(options: ConsumerSettings): string[] {
   return faults;
 }
 
+/** What does not go with --group, or not without it. */
+function groupOptionFaults(options: ConsumerSettings): string[] {
+  const { group, topic, member } = options;
+  if (group === undefined) {
+    return [
+      ...member === undefined ? [] : ["--member needs --group"],
+      ...topic?.includes(",") ? ["several topics need --group"] : [],
+    ];
+  }
+  const refused = [
+    options.partition === undefined ? "" : "--partition",
+    options.offset === undefined ? "" : "--offset",
+    options.timestamp === undefined ? "" : "--timestamp",
+  ].filter((flag) => flag !== "");
+  return [
+    ...refused.map((flag) =>
+      `${flag} cannot be used with --group: the group says what is read; ` +
+      "`streamnest group reset` moves it"
+    ),
+    ...topic === undefined ? ["--group needs --topic"] : [],
+  ];
+}
+
 async function consume(
   terminal: Terminal,
   settings: ConsumerSettings,
@@ -144,6 +181,11 @@ async function consume(
   try {
     const nobody = await session.cluster.refresh();
     if (nobody !== undefined) return await session.fail(nobody.text);
+    const { group, topic } = settings;
+    if (group !== undefined && topic !== undefined) {
+      const place = { group, topics: [...new Set(topic.split(","))] };
+      return await followGroup(session, settings, place, interruption);
+    }
     const questions = new Questions(
       session,
       LONGEST_ANSWER_BYTES,

@@ -6,12 +6,14 @@ import type { ConsumedRecord } from "../../contract/http.ts";
 import type { Consumed } from "../consumer.ts";
 
 export interface OutputForm {
+  /** Of records that do not say it themselves. */
   readonly topic: string;
   /**
    * `plain`: the message. `offset`: after "[Offset 0] ". `place`: after
-   * "[Partition 3 Offset 0] ". `json`: one object a line.
+   * "[Partition 3 Offset 0] ". `topicPlace`: after "[Topic demo Partition 3 Offset
+   * 0] ". `json`: one object a line.
    */
-  readonly style: "plain" | "offset" | "place" | "json";
+  readonly style: "plain" | "offset" | "place" | "topicPlace" | "json";
   /** Puts the key and this before the message. */
   readonly keySeparator: string | undefined;
 }
@@ -19,18 +21,17 @@ export interface OutputForm {
 const encoder = new TextEncoder();
 
 export function outputBytes(
-  consumed: readonly Consumed[],
+  consumed: readonly (Consumed & { topic?: string })[],
   form: OutputForm,
 ): Uint8Array {
   const chunks: Uint8Array[] = [];
   let text = "";
-  for (const { partition, record } of consumed) {
+  for (const { topic = form.topic, partition, record } of consumed) {
     if (form.style === "json") {
-      const { topic } = form;
       text += `${JSON.stringify({ topic, partition, ...record })}\n`;
       continue;
     }
-    text += prefix(partition, record, form);
+    text += prefix({ topic, partition }, record, form);
     for (const content of contents(record, form)) {
       if (typeof content === "string") {
         text += content;
@@ -47,12 +48,20 @@ export function outputBytes(
 }
 
 function prefix(
-  partition: number,
+  { topic, partition }: { topic: string; partition: number },
   { offset }: ConsumedRecord,
   { style }: OutputForm,
 ): string {
-  if (style === "offset") return `[Offset ${offset}] `;
-  return style === "place" ? `[Partition ${partition} Offset ${offset}] ` : "";
+  switch (style) {
+    case "offset":
+      return `[Offset ${offset}] `;
+    case "place":
+      return `[Partition ${partition} Offset ${offset}] `;
+    case "topicPlace":
+      return `[Topic ${topic} Partition ${partition} Offset ${offset}] `;
+    default:
+      return "";
+  }
 }
 
 function contents(
