@@ -153,16 +153,21 @@ export function offsetFetch(
   token: ReplyToken,
 ): void {
   const wanted = new Map<string, number[]>();
+  const want = (topic: string, partition: number) => {
+    const partitions = wanted.get(topic);
+    if (partitions === undefined) wanted.set(topic, [partition]);
+    else partitions.push(partition);
+  };
   if (request.topics !== null) {
     for (const { topic, partitions } of request.topics) {
-      wanted.set(topic, [...(wanted.get(topic) ?? []), ...partitions]);
+      for (const partition of partitions) want(topic, partition);
     }
   } else {
     for (const [topic, partition] of group.offsets.all()) {
       const isCommitted =
         group.offsets.committed.get(topic, partition) !== undefined;
       if (!isCommitted && !request.requireStable) continue;
-      wanted.set(topic, [...(wanted.get(topic) ?? []), partition]);
+      want(topic, partition);
     }
   }
   turn.reply(token, {

@@ -45,3 +45,14 @@ export function kafkaBrokers(
     )
     .sort((a, b) => a.id - b.id);
 }
+
+/** What is in `items` more than once. */
+export function repeated<Item>(items: Iterable<Item>): ReadonlySet<Item> {
+  const seen = new Set<Item>();
+  const twice = new Set<Item>();
+  for (const item of items) {
+    if (seen.has(item)) twice.add(item);
+    seen.add(item);
+  }
+  return twice;
+}

@@ -144,14 +144,22 @@ export class MarkerSender {
         },
         { timeoutMs: MARKER_SENDER_LIMITS.requestMs, signal },
       );
+      const codes = new Map(
+        (answered?.topics ?? []).map((
+          { name, partitions },
+        ) => [
+          name,
+          new Map(
+            partitions.map((one) => [one.partitionIndex, one.errorCode]),
+          ),
+        ]),
+      );
       return partitions.map(({ topic, partition }) => {
-        const found = answered?.topics.find(({ name }) => name === topic)
-          ?.partitions.find((one) => one.partitionIndex === partition);
-        return found === undefined
+        const errorCode = codes.get(topic)?.get(partition);
+        if (errorCode === 0) return null;
+        return errorCode === undefined
           ? "UNKNOWN_SERVER_ERROR"
-          : found.errorCode === 0
-          ? null
-          : settled(errorCodeOf(found.errorCode));
+          : settled(errorCodeOf(errorCode));
       });
     } catch (fault) {
       const isExpected = fault instanceof NotSentError ||

@@ -2,7 +2,7 @@
 import { Failure } from "../../../contract/errors.ts";
 import type { MetadataView } from "../../cluster/metadata_view.ts";
 import type { TopicOperations } from "../../operations/operations.ts";
-import { errorFields } from "../answers.ts";
+import { errorFields, repeated } from "../answers.ts";
 import { serve } from "../handler.ts";
 import { createTopicsApi } from "../messages/create_topics.ts";
 
@@ -12,11 +12,9 @@ export function createTopicsHandler(
 ) {
   return serve(createTopicsApi, async (request) => {
     const answers = [];
+    const askedTwice = repeated(request.topics.map(({ name }) => name));
     for (const asked of request.topics) {
-      const isAskedTwice = request.topics.filter(({ name }) =>
-        name === asked.name
-      ).length > 1;
-      const fault = isAskedTwice
+      const fault = askedTwice.has(asked.name)
         ? new Failure("INVALID_REQUEST", "The topic is asked for twice")
         : asked.assignments.length > 0
         ? new Failure(

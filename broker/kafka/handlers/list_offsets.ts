@@ -1,7 +1,7 @@
 /** ListOffsets 1-7: the offset of a time, or of either end of the log. */
 import { Failure } from "../../../contract/errors.ts";
 import type { Batches, OffsetTarget } from "../../operations/batches.ts";
-import { kafkaCode } from "../answers.ts";
+import { kafkaCode, repeated } from "../answers.ts";
 import { serve } from "../handler.ts";
 import { listOffsetsApi } from "../messages/list_offsets.ts";
 
@@ -10,16 +10,14 @@ const FIRST_VERSION_WITH_MAX_TIMESTAMP = 7;
 
 export function listOffsetsHandler(batches: Batches) {
   return serve(listOffsetsApi, async (request, { apiVersion }) => ({
-    topics: await Promise.all(request.topics.map(async (topic) => ({
-      name: topic.name,
-      partitions: await Promise.all(
+    topics: await Promise.all(request.topics.map(async (topic) => {
+      const askedTwice = repeated(
+        topic.partitions.map(({ partitionIndex }) => partitionIndex),
+      );
+      const partitions = await Promise.all(
         topic.partitions.map(async (partition) => {
           const target = offsetTarget(partition.timestamp, apiVersion);
-          const isAskedTwice = topic.partitions.some((other) =>
-            other !== partition &&
-            other.partitionIndex === partition.partitionIndex
-          );
-          const found = isAskedTwice
+          const found = askedTwice.has(partition.partitionIndex)
             ? new Failure("INVALID_REQUEST", "A partition is asked for twice")
             : target instanceof Failure
             ? target
@@ -40,8 +38,9 @@ export function listOffsetsHandler(batches: Batches) {
             ...(apiVersion >= 4 ? { leaderEpoch: found.leaderEpoch } : {}),
           };
         }),
-      ),
-    }))),
+      );
+      return { name: topic.name, partitions };
+    })),
   }));
 }
 
