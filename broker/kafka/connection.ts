@@ -37,6 +37,7 @@ export interface ConnectionOptions {
   readonly scratch: ScratchPool;
 }
 
+const PRODUCE_KEY = 0;
 const FETCH_KEY = 1;
 /** What a connection reads into until it proves busy. */
 const LEAST_BUFFER_BYTES = 16 * 1024;
@@ -187,10 +188,12 @@ export class Connection implements Client {
     try {
       this.#readAhead();
       // Fetches have the large answers; all others must not wait for them.
-      const room = isFetch(frame) ? unsentBudget.room() : null;
+      const room = isOf(FETCH_KEY, frame) ? unsentBudget.room() : null;
       if (room !== null) await room;
       if (this.#isClosed) return false;
       const chunks = await dispatcher.answer(frame, this);
+      // Once that is answered, its batches are in a file and nobody has them.
+      if (isOf(PRODUCE_KEY, frame)) this.#frames.giveBack(frame);
       share?.release();
       if (chunks === null) return false;
       this.#outbox.send(chunks, this.#frames.hasNext);
@@ -284,7 +287,8 @@ export class Connection implements Client {
     const largest = limits.readBufferBytes;
     if (count < spaceBytes || this.#bufferBytes >= largest) return;
     const wanted = Math.min(largest, BUFFER_GROWTH * this.#bufferBytes);
-    const share = bufferBudget.tryTake(wanted);
+    // One to read into, and one whose frames are being worked on.
+    const share = bufferBudget.tryTake(2 * wanted);
     if (share === null) return;
     this.#bufferShare?.release();
     this.#bufferShare = share;
@@ -298,6 +302,6 @@ export class Connection implements Client {
   }
 }
 
-function isFetch(frame: Uint8Array): boolean {
-  return frame.byteLength >= 2 && frame[0] === 0 && frame[1] === FETCH_KEY;
+function isOf(apiKey: number, frame: Uint8Array): boolean {
+  return frame.byteLength >= 2 && frame[0] === 0 && frame[1] === apiKey;
 }

@@ -6,8 +6,9 @@
  *     frames.commit(count);
  *     for (let frame; (frame = frames.take());) handle(frame);
  *
- * A frame is a view that stays valid: the buffer under it is never written
- * again. A claimed size is not believed beyond what the caller trusts: past that
+ * A frame is a view that stays valid until it is given back, if ever: the buffer
+ * under it is not written before. Whoever gives frames back saves new buffers,
+ * which cost more than what is read into them. A claimed size is not believed beyond what the caller trusts: past that
  * the buffer at most quadruples, and only once it is full.
  */
 import { invariant } from "../../../storage/assert.ts";
@@ -30,9 +31,17 @@ export function frameLimit(apiKey: number): number {
     : CODEC_LIMITS.requestFrameBytes;
 }
 
+interface Buffer {
+  readonly bytes: Uint8Array;
+  /** Frames that were taken from it and not given back. */
+  lent: number;
+}
+
 export class FrameReader {
   readonly #limitBytes: (apiKey: number) => number;
-  #buffer = new Uint8Array(0);
+  #current: Buffer = { bytes: new Uint8Array(0), lent: 0 };
+  /** The one before, to be used again once its frames are given back. */
+  #spare: Buffer | null = null;
   /** What is buffered and in no taken frame: [start, end). */
   #start = 0;
   #end = 0;
@@ -73,46 +82,60 @@ export class FrameReader {
    * to be taken. Throws as {@linkcode take} does.
    *
    * A new buffer has `bufferBytes`, or what the next frame needs when that is
-   * no more than `trustedBytes`.
+   * no more than `trustedBytes`. One former buffer may be kept if it is larger
+   * than the smallest and has just `bufferBytes`.
    */
   space(
     { bufferBytes = BUFFER_BYTES, trustedBytes = BUFFER_BYTES } = {},
   ): Uint8Array {
     const buffered = this.#end - this.#start;
     const frameBytes = this.#frameBytes() ?? 0;
-    const room = this.#buffer.byteLength - this.#end;
+    const room = this.#current.bytes.byteLength - this.#end;
     const leastRoom = Math.max(
       LEAST_SPACE_BYTES,
-      LEAST_SPACE_PART * this.#buffer.byteLength,
+      LEAST_SPACE_PART * this.#current.bytes.byteLength,
     );
     const missing = frameBytes - buffered;
     const suffices = missing > 0
       ? missing <= room || (room >= leastRoom && frameBytes > trustedBytes)
       : room >= leastRoom;
     if (!suffices) {
-      this.#replaceBuffer(Math.max(
-        bufferBytes,
-        Math.min(frameBytes, Math.max(trustedBytes, GROWTH * buffered)),
-        // Whole frames that nobody has taken move along, seldom.
-        missing > 0 ? 0 : 2 * buffered,
-        buffered + LEAST_SPACE_BYTES,
-      ));
+      this.#replaceBuffer(
+        Math.max(
+          bufferBytes,
+          Math.min(frameBytes, Math.max(trustedBytes, GROWTH * buffered)),
+          // Whole frames that nobody has taken move along, seldom.
+          missing > 0 ? 0 : 2 * buffered,
+          buffered + LEAST_SPACE_BYTES,
+        ),
+        bufferBytes > BUFFER_BYTES ? bufferBytes : -1,
+      );
     }
-    return this.#buffer.subarray(this.#end);
+    return this.#current.bytes.subarray(this.#end);
   }
 
-  #replaceBuffer(capacity: number): void {
-    const buffer = new Uint8Array(capacity);
-    buffer.set(this.#buffer.subarray(this.#start, this.#end));
-    this.#end -= this.#start;
+  #replaceBuffer(capacity: number, keptBytes: number): void {
+    const former = this.#current;
+    const [start, end] = [this.#start, this.#end];
     this.#start = 0;
-    this.#buffer = buffer;
+    this.#end = end - start;
+    if (former.lent === 0 && former.bytes.byteLength === capacity) {
+      former.bytes.copyWithin(0, start, end);
+      return;
+    }
+    const spare = this.#spare;
+    const isFree = spare?.lent === 0 && spare.bytes.byteLength === capacity;
+    this.#current = isFree
+      ? spare
+      : { bytes: new Uint8Array(capacity), lent: 0 };
+    this.#current.bytes.set(former.bytes.subarray(start, end));
+    this.#spare = former.bytes.byteLength === keptBytes ? former : null;
   }
 
   /** `count` bytes were written to what `space()` returned. */
   commit(count: number): void {
     invariant(
-      count >= 0 && this.#end + count <= this.#buffer.byteLength,
+      count >= 0 && this.#end + count <= this.#current.bytes.byteLength,
       `${count} bytes do not fit in the space that was given`,
     );
     this.#end += count;
@@ -130,7 +153,17 @@ export class FrameReader {
     }
     const from = this.#start + SIZE_BYTES;
     this.#start += frameBytes;
-    return this.#buffer.subarray(from, this.#start);
+    this.#current.lent++;
+    return this.#current.bytes.subarray(from, this.#start);
+  }
+
+  /** Nobody looks at `frame`, which {@linkcode take} gave, any more. */
+  giveBack(frame: Uint8Array): void {
+    for (const buffer of [this.#current, this.#spare]) {
+      if (buffer?.bytes.buffer !== frame.buffer) continue;
+      invariant(buffer.lent > 0, "A frame was given back twice");
+      buffer.lent--;
+    }
   }
 
   /** The size of the pending frame with its size field, once known. */
@@ -138,8 +171,8 @@ export class FrameReader {
     const buffered = this.#end - this.#start;
     if (buffered < SIZE_BYTES) return undefined;
     const view = new DataView(
-      this.#buffer.buffer,
-      this.#buffer.byteOffset + this.#start,
+      this.#current.bytes.buffer,
+      this.#current.bytes.byteOffset + this.#start,
       buffered,
     );
     const size = view.getInt32(0);
