@@ -21,6 +21,7 @@ import { type GroupHost, Groups } from "./operations/groups.ts";
 import { Markers } from "./operations/markers.ts";
 import type { ProducerOperations } from "./operations/operations.ts";
 import type { PartitionAccess } from "./operations/partition_access.ts";
+import { allocationError } from "./operations/producers.ts";
 import type { Topics } from "./operations/topics.ts";
 import {
   type TransactionHost,
@@ -28,7 +29,6 @@ import {
 } from "./operations/transactions.ts";
 import type { PartitionReplica } from "./replication/partition_replica.ts";
 import type { ReplicaManager } from "./replication/replica_manager.ts";
-import { allocationError } from "./transaction/answers.ts";
 import {
   TRANSACTION_DEFAULTS,
   type TransactionConfig,

@@ -21,3 +21,14 @@ export function internalTopicFault(topic: string): Failure | undefined {
     )
     : undefined;
 }
+
+/** Why its partitions can be neither more nor fewer. */
+export function internalGrowthFault(
+  { name, partitions }: { name: string; partitions: number },
+): Failure {
+  return new Failure(
+    "INVALID_PARTITIONS",
+    `Topic "${name}" keeps its ${partitions} partitions: who coordinates a group or a transaction follows from their number`,
+    { field: "partitions" },
+  );
+}

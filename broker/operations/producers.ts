@@ -3,7 +3,7 @@
  * of them from the metadata store and hands them out from memory; what is left
  * of a block when it stops is never used.
  */
-import { Failure } from "../../contract/errors.ts";
+import { type ErrorCode, Failure } from "../../contract/errors.ts";
 import { KEYS } from "../cluster/facts.ts";
 import type { MetadataView } from "../cluster/metadata_view.ts";
 import { orUnavailable } from "./metadata_failure.ts";
@@ -69,4 +69,12 @@ export class Producers implements ProducerOperations {
       return;
     }
   }
+}
+
+/**
+ * Why there is no producer id: what Kafka answers while it has no block of ids,
+ * since every client asks again after that, and not after every other error.
+ */
+export function allocationError(failure: Failure): ErrorCode {
+  return failure.retriable ? "COORDINATOR_LOAD_IN_PROGRESS" : failure.code;
 }

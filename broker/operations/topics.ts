@@ -31,7 +31,7 @@ import {
   topicSettingFault,
 } from "../topic_config.ts";
 import { topicView } from "./descriptions.ts";
-import { isInternalTopic } from "./internal_topics.ts";
+import { internalGrowthFault, isInternalTopic } from "./internal_topics.ts";
 import { orUnavailable } from "./metadata_failure.ts";
 import type {
   ChangeOptions,
@@ -268,11 +268,7 @@ export class Topics implements TopicOperations {
     }
     const { topicId, replicationFactor, isInternal } = topic;
     if (isInternal && partitions !== topic.partitions) {
-      return new Failure(
-        "INVALID_PARTITIONS",
-        `Topic "${topic.name}" keeps its ${topic.partitions} partitions: what coordinates a group or a transaction follows from their number`,
-        { field: "partitions" },
-      );
+      return internalGrowthFault(topic);
     }
     return { topicId, partitions, replicationFactor, config, isInternal };
   }

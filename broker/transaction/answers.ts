@@ -1,5 +1,5 @@
 /** The answers of the transaction coordinator, and who is refused at once. */
-import type { ErrorCode, Failure } from "../../contract/errors.ts";
+import type { ErrorCode } from "../../contract/errors.ts";
 import type { RequestOf, ResponseOf } from "../coordinator/core.ts";
 import type {
   DescribedTransaction,
@@ -19,14 +19,6 @@ export function producerFault(
     return "INVALID_PRODUCER_ID_MAPPING";
   }
   return facts.producerEpoch === producerEpoch ? undefined : "PRODUCER_FENCED";
-}
-
-/**
- * Why there is no producer id: what Kafka answers while it has no block of ids,
- * since every client asks again after that, and not after every other error.
- */
-export function allocationError(failure: Failure): ErrorCode {
-  return failure.retriable ? "COORDINATOR_LOAD_IN_PROGRESS" : failure.code;
 }
 
 export function initialised({ producerId, producerEpoch }: TransactionFacts) {

@@ -4,9 +4,9 @@
  */
 import { Failure } from "../../../contract/errors.ts";
 import type { ProducerOperations } from "../../operations/operations.ts";
+import { allocationError } from "../../operations/producers.ts";
 import type { Transactions } from "../../operations/transactions.ts";
 import { kafkaCode } from "../answers.ts";
-import { allocationError } from "../../transaction/answers.ts";
 import { serve } from "../handler.ts";
 import { initProducerIdApi } from "../messages/init_producer_id.ts";
 import { transactionErrorCode } from "./transaction_errors.ts";

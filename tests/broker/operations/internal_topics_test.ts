@@ -41,7 +41,7 @@ Deno.test("Clients can only read the brokers' own topics", async () => {
       assertEquals(codeOf(appended), "INVALID_TOPIC_EXCEPTION");
     }
     const refusals = [
-      records.check(topic, [RECORD]),
+      await cluster.settle(Promise.resolve(records.check(topic, [RECORD]))),
       await cluster.settle(
         records.produce(topic, 0, [RECORD], { timeoutMs: 100 }),
       ),
