@@ -52,6 +52,8 @@ export class Segment {
   #aborted: AbortedIndex | undefined;
   /** undefined: not read from the time index yet. */
   #maxTimestamp: TimeEntry | undefined;
+  /** What the time index was told last. */
+  #notedTimestamp: TimeEntry | undefined;
   #firstTimestampMs: number | undefined;
   #writes = 0;
   /** How many of the writes are known to be on the disk. */
@@ -175,9 +177,11 @@ export class Segment {
 
   /** Brings the time index up to the end of the segment. */
   noteMaxTimestamp(): void {
-    if (this.#maxTimestamp !== undefined) {
-      this.timeIndex.append(this.#maxTimestamp);
-    }
+    const max = this.#maxTimestamp;
+    // Most batches bring no larger one: the index would look into its file.
+    if (max === undefined || max === this.#notedTimestamp) return;
+    this.timeIndex.append(max);
+    this.#notedTimestamp = max;
   }
 
   /** Makes the file end at `sizeBytes`, whatever was recorded. */
