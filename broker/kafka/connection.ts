@@ -14,6 +14,7 @@ import type {
   TcpConnection,
   Timers,
 } from "../environment.ts";
+import type { AnswerBuffers } from "./answer_buffers.ts";
 import type { ByteBudget, Share } from "./byte_budget.ts";
 import { FrameReader } from "./codec/frame_reader.ts";
 import type { Client, Dispatcher } from "./dispatcher.ts";
@@ -35,6 +36,8 @@ export interface ConnectionOptions {
   /** Of unsent answers, shared by all connections. */
   readonly unsentBudget: UnsentBudget;
   readonly scratch: ScratchPool;
+  /** Takes back what answers were made in. */
+  readonly answerBuffers: AnswerBuffers;
 }
 
 const PRODUCE_KEY = 0;
@@ -81,7 +84,8 @@ export class Connection implements Client {
   #waitingSinceMs: number;
 
   constructor(options: ConnectionOptions) {
-    const { socket, clock, timers, scratch, unsentBudget } = options;
+    const { socket, clock, timers, scratch, answerBuffers, unsentBudget } =
+      options;
     this.#options = options;
     this.#outbox = new Outbox({
       socket,
@@ -89,6 +93,7 @@ export class Connection implements Client {
       timers,
       scratch,
       onChange: (bytes) => unsentBudget.change(bytes),
+      onSent: (chunk) => answerBuffers.giveBack(chunk),
     });
     this.#waitingSinceMs = clock.monotonicMs();
   }

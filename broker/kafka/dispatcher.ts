@@ -7,6 +7,7 @@ import { ERRORS } from "../../contract/errors.ts";
 import { InvariantError } from "../../storage/assert.ts";
 import type { Clock, PeerAddress } from "../environment.ts";
 import type { Logger } from "../logger.ts";
+import type { AnswerBuffers } from "./answer_buffers.ts";
 import { servedByKey } from "./api_versions.ts";
 import { EncodeError, ProtocolError } from "./codec/error.ts";
 import {
@@ -44,6 +45,8 @@ export interface DispatcherOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics?: KafkaMetrics;
+  /** Memory for answers; who sends them gives it back. */
+  readonly answerBuffers: AnswerBuffers;
   /** A broken invariant: the process must end (see `storage/assert.ts`). */
   readonly onInvariant: (error: InvariantError) => void;
 }
@@ -52,9 +55,12 @@ export class Dispatcher {
   readonly #options: DispatcherOptions;
   readonly #served: ReadonlyMap<number, ServedApi>;
   readonly #lines: LimitedLogger;
+  readonly #allocate: (sizeBytes: number) => Uint8Array;
 
   constructor(options: DispatcherOptions) {
     this.#options = options;
+    const { answerBuffers } = options;
+    this.#allocate = (sizeBytes) => answerBuffers.allocate(sizeBytes);
     this.#served = servedByKey(options.served);
     this.#lines = new LimitedLogger(options);
   }
@@ -152,7 +158,8 @@ export class Dispatcher {
     const clientId = readClientId(reader, api.isFlexible(version));
     const body = api.readRequest(reader, version);
     const bytesIn = reader.position + reader.remaining + SIZE_BYTES;
-    const reply = await handle(body, requestContext(version, clientId, client));
+    const context = this.#context(version, clientId, client);
+    const reply = await handle(body, context);
     if (reply === CLOSE_CONNECTION) return null;
     const chunks = reply === NO_RESPONSE ? NOTHING : encodeResponse(
       api,
@@ -169,23 +176,24 @@ export class Dispatcher {
     });
     return chunks;
   }
-}
 
-function requestContext(
-  apiVersion: number,
-  clientId: string,
-  client: Client,
-): RequestContext {
-  const { remote, local } = client;
-  return {
-    apiVersion,
-    clientId,
-    remote,
-    local,
-    get signal() {
-      return client.signal();
-    },
-  };
+  #context(
+    apiVersion: number,
+    clientId: string,
+    client: Client,
+  ): RequestContext {
+    const { remote, local } = client;
+    return {
+      apiVersion,
+      clientId,
+      remote,
+      local,
+      get signal() {
+        return client.signal();
+      },
+      allocate: this.#allocate,
+    };
+  }
 }
 
 function errorCodeOf(reply: unknown): number | undefined {

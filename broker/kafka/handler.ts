@@ -14,6 +14,8 @@ export interface RequestContext {
   readonly local: PeerAddress;
   /** Aborted when the client is gone or the broker stops: ends long waits. */
   readonly signal: AbortSignal;
+  /** Memory for the answer, which is taken back once that has been sent. */
+  readonly allocate?: (sizeBytes: number) => Uint8Array;
 }
 
 /** The request is not answered at all (Produce with acks=0). */

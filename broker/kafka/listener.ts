@@ -11,6 +11,7 @@ import type {
   Timer,
 } from "../environment.ts";
 import type { Logger } from "../logger.ts";
+import { AnswerBuffers } from "./answer_buffers.ts";
 import { ByteBudget } from "./byte_budget.ts";
 import { Connection } from "./connection.ts";
 import { Dispatcher } from "./dispatcher.ts";
@@ -51,6 +52,12 @@ export function createKafkaDoor(options: KafkaDoorOptions): KafkaDoor {
 /** Time between looks at the deadlines: how late they may be kept. */
 const SWEEP_MS = 1000;
 const KEPT_SCRATCH_BUFFERS = 16;
+/** Consumers ask for a mebibyte of a partition unless they are told otherwise. */
+const ANSWER_BUFFERS = {
+  bufferBytes: 1024 * 1024,
+  leastBytes: 64 * 1024,
+  keptBuffers: 8,
+};
 
 class Door implements KafkaDoor {
   readonly #options: KafkaDoorOptions;
@@ -61,6 +68,7 @@ class Door implements KafkaDoor {
   readonly #bufferBudget: ByteBudget;
   readonly #unsentBudget: UnsentBudget;
   readonly #scratch: ScratchPool;
+  readonly #answerBuffers: AnswerBuffers;
   readonly #listeners: TcpListener[] = [];
   readonly #accepting: Promise<void>[] = [];
   readonly #running = new Map<Connection, Promise<void>>();
@@ -73,8 +81,10 @@ class Door implements KafkaDoor {
     const { clock, timers } = environment;
     this.#options = options;
     this.#limits = { ...KAFKA_LIMITS, ...options.limits };
+    const answerBuffers = new AnswerBuffers(ANSWER_BUFFERS);
     this.#dispatcher = new Dispatcher({
       served,
+      answerBuffers,
       clock,
       logger,
       metrics,
@@ -87,6 +97,7 @@ class Door implements KafkaDoor {
       bufferBytes: this.#limits.gatheredBytes,
       keptBuffers: KEPT_SCRATCH_BUFFERS,
     });
+    this.#answerBuffers = answerBuffers;
     this.#unsentBudget = new UnsentBudget({
       limitBytes: this.#limits.unsentBudgetBytes,
       timers,
@@ -150,6 +161,7 @@ class Door implements KafkaDoor {
       bufferBudget: this.#bufferBudget,
       unsentBudget: this.#unsentBudget,
       scratch: this.#scratch,
+      answerBuffers: this.#answerBuffers,
     });
     const running = connection.run()
       .catch((error) => this.#dispatcher.refuse(error, connection))

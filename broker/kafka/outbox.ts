@@ -24,12 +24,16 @@ export interface OutboxOptions {
   readonly scratch: ScratchPool;
   /** Called with each change of the bytes that wait. */
   readonly onChange: (bytes: number) => void;
+  /** Called with each chunk that has been sent whole. */
+  readonly onSent: (chunk: Uint8Array) => void;
 }
 
 /** One write, and the shared buffer under it. */
 interface Piece {
   readonly bytes: Uint8Array;
   readonly buffer: Uint8Array | null;
+  /** Sent whole, or copied, with this piece. */
+  readonly ended: readonly Uint8Array[];
 }
 
 export class Outbox {
@@ -103,14 +107,15 @@ export class Outbox {
 
   /** Never rejects. */
   async #write(): Promise<void> {
-    const { socket, clock, scratch } = this.#options;
+    const { socket, clock, scratch, onSent } = this.#options;
     this.#isWriting = true;
     try {
       while (this.#chunks.length > 0) {
-        const { bytes, buffer } = this.#nextPiece();
+        const { bytes, buffer, ended } = this.#nextPiece();
         this.#writeStartMs = clock.monotonicMs();
         await socket.write(bytes);
         if (buffer !== null) scratch.give(buffer);
+        ended.forEach(onSent);
         if (!this.#hasFailed) this.#change(-bytes.byteLength);
       }
     } catch {
@@ -139,10 +144,11 @@ export class Outbox {
     const first = this.#chunks[0];
     if (first.byteLength <= WRITE_BYTES) {
       this.#chunks.shift();
-      return { bytes: first, buffer: null };
+      return { bytes: first, buffer: null, ended: [first] };
     }
     this.#chunks[0] = first.subarray(WRITE_BYTES);
-    return { bytes: first.subarray(0, WRITE_BYTES), buffer: null };
+    const piece = first.subarray(0, WRITE_BYTES);
+    return { bytes: piece, buffer: null, ended: [] };
   }
 
   #gather(chunks: readonly Uint8Array[], bytes: number): Piece {
@@ -153,7 +159,7 @@ export class Outbox {
       all.set(chunk, position);
       position += chunk.byteLength;
     }
-    return { bytes: all.subarray(0, bytes), buffer };
+    return { bytes: all.subarray(0, bytes), buffer, ended: chunks };
   }
 
   #change(bytes: number): void {

@@ -51,6 +51,8 @@ export interface FetchOptions {
   readonly maxBytes: number;
   readonly readCommitted: boolean;
   readonly signal: AbortSignal;
+  /** Memory for the batches; new memory where it is not told. */
+  readonly allocate?: (sizeBytes: number) => Uint8Array;
 }
 
 /** Kafka's special timestamps, by name. */
@@ -280,6 +282,7 @@ function readOne(
       maxBytes: Math.max(0, maxBytes),
       upperBound: bound,
       minOneBatch: isFirst,
+      allocate: options.allocate,
     }).bytes
     : NO_BYTES;
   return {

@@ -25,6 +25,8 @@ export interface ReadOptions {
   /** Exclusive: no batch that begins or ends beyond it. */
   upperBound: Offset;
   minOneBatch: boolean;
+  /** Where the batches are read to; new memory where it is not told. */
+  allocate?: (sizeBytes: number) => Uint8Array;
 }
 
 export interface ReadResult {
@@ -162,7 +164,7 @@ export class LogReader {
       Math.max(wanted, first.header.sizeBytes),
       segment.sizeBytes - first.position,
     );
-    const buffer = new Uint8Array(sizeBytes);
+    const buffer = options.allocate?.(sizeBytes) ?? new Uint8Array(sizeBytes);
     const count = segment.file().readAt(buffer, first.position);
     let end = 0;
     let nextOffset: number = from;

@@ -24,7 +24,7 @@ const READ_COMMITTED = 1;
 const NO_BYTES = new Uint8Array();
 
 export function fetchHandler(batches: Batches, view: MetadataView) {
-  return serve(fetchApi, async (request, { apiVersion, signal }) => {
+  return serve(fetchApi, async (request, { apiVersion, signal, allocate }) => {
     const byId = apiVersion >= FIRST_VERSION_BY_ID;
     // Looked up once: a topic may go while the request waits.
     const topics = request.topics.map((asked) => ({
@@ -50,6 +50,7 @@ export function fetchHandler(batches: Batches, view: MetadataView) {
       maxBytes: Math.min(request.maxBytes, FETCH_LIMITS.maxBytes),
       readCommitted: request.isolationLevel === READ_COMMITTED,
       signal,
+      allocate,
     });
     let next = 0;
     const responses = topics.map(({ name, topic, topicId, partitions }) => ({

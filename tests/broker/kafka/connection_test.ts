@@ -57,7 +57,7 @@ Deno.test("Connection tells a handler who asks", async () => {
     { groupId: "g", generationId: 0, memberId: "m" },
   ));
   await heartbeats.arrived(1);
-  const { signal, ...context } = heartbeats.parked[0].context;
+  const { signal, allocate: _, ...context } = heartbeats.parked[0].context;
   assertEquals(context, {
     apiVersion: 2,
     clientId: "curl",

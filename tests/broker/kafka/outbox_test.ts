@@ -47,7 +47,9 @@ function openOutbox() {
   const turns: (() => void)[] = [];
   const nextTurn = () => turns.splice(0).forEach((run) => run());
   let totalBytes = 0;
+  const sent: Uint8Array[] = [];
   const outbox = new Outbox({
+    onSent: (chunk) => sent.push(chunk),
     socket: {
       write: (bytes) => socket.write(bytes),
       read: () => Promise.resolve(null),
@@ -60,7 +62,8 @@ function openOutbox() {
     scratch: new ScratchPool({ bufferBytes: 65_536, keptBuffers: 2 }),
     onChange: (bytes) => totalBytes += bytes,
   });
-  return { outbox, socket, time, turns, nextTurn, total: () => totalBytes };
+  const total = () => totalBytes;
+  return { outbox, socket, time, turns, nextTurn, total, sent };
 }
 
 const filled = (length: number, value: number) =>
@@ -76,7 +79,7 @@ Deno.test("Outbox sends all bytes in order, whatever the chunks", async () => {
     fc.asyncProperty(
       fc.array(fc.array(length, { maxLength: 5 }), { maxLength: 5 }),
       async (answers) => {
-        const { outbox, socket, total } = openOutbox();
+        const { outbox, socket, total, sent } = openOutbox();
         const chunks = answers.map((lengths, answer) =>
           lengths.map((length, index) => filled(length, answer * 7 + index))
         );
@@ -88,6 +91,9 @@ Deno.test("Outbox sends all bytes in order, whatever the chunks", async () => {
         assertEquals(total(), 0);
         const expected = Buffer.concat(chunks.flat());
         assert(expected.equals(Buffer.concat(socket.written)));
+        const whole = chunks.flat().filter(({ length }) => length > 0);
+        assertEquals(sent.length, whole.length);
+        assert(sent.every(({ buffer }, at) => buffer === whole[at].buffer));
         assert(socket.written.every(({ length }) => length <= 1 << 20));
       },
     ),
