@@ -120,7 +120,7 @@ export class ClusterRecordsOverHttp implements ClusterRecords {
       signal,
     });
     if (answer instanceof Failure) return answer;
-    const value = parsed(answer);
+    const value = parsedAnswer(answer);
     if (answer.status === 200 && value !== undefined) return value as T;
     return isProblem(value)
       ? new Failure(value.code, value.detail, value)
@@ -131,8 +131,8 @@ export class ClusterRecordsOverHttp implements ClusterRecords {
   }
 }
 
-/** Undefined: not JSON. */
-function parsed({ body }: Answer): unknown {
+/** The JSON of another broker's answer; undefined: it is none. */
+export function parsedAnswer({ body }: Answer): unknown {
   if (!(body instanceof Uint8Array)) return undefined;
   try {
     return JSON.parse(new TextDecoder().decode(body));

@@ -11,7 +11,7 @@ import type {
   ResetOffsetsAnswer,
 } from "../../../contract/http.ts";
 import { json } from "../answer.ts";
-import { ClusterRecordsOverHttp } from "../cluster_records.ts";
+import { ClusterRecordsOverHttp, parsedAnswer } from "../cluster_records.ts";
 import type { Door, Exchange, Result } from "../exchange.ts";
 import {
   ANY_OFFSET,
@@ -96,11 +96,8 @@ async function groupsOf(
     changes: false,
     duty: "coordinates groups",
   });
-  const isList = !(answer instanceof Failure) && answer.status === 200 &&
-    answer.body instanceof Uint8Array;
-  if (!isList) return undefined;
-  const text = new TextDecoder().decode(answer.body as Uint8Array);
-  return (JSON.parse(text) as GroupListAnswer).groups;
+  if (answer instanceof Failure || answer.status !== 200) return undefined;
+  return (parsedAnswer(answer) as GroupListAnswer | undefined)?.groups;
 }
 
 export async function getGroup(
