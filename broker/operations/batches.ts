@@ -90,7 +90,7 @@ export class Batches {
       access.leader(topic, partition) ??
       await access.requireLeader(topic, partition);
     if (replica instanceof Failure) return replica;
-    if (guard.isLoading(topic)) await guard.ready(topic);
+    while (guard.isLoading(topic)) await guard.ready(topic);
     const { settings } = replica;
     const header = checkBatch(bytes, settings, environment.clock.nowMs());
     if (header instanceof Failure) return header;

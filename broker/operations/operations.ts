@@ -130,7 +130,10 @@ export interface RecordOperations {
    * Checks every record without storing: what a batch over several partitions
    * needs, to store nothing when one message is bad. Undefined: all are good.
    */
-  check(topic: string, records: readonly NewRecord[]): Failure | undefined;
+  check(
+    topic: string,
+    records: readonly NewRecord[],
+  ): Failure | undefined | Promise<Failure | undefined>;
   /** Stores all or none; resolves when they are as durable as the topic says. */
   produce(
     topic: string,

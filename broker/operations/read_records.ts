@@ -1,6 +1,7 @@
 /**
- * From stored batches to records for a reader, within its bounds. Control
- * batches hold no records for readers and are passed over.
+ * From stored batches to records for a reader, within its bounds. Readers of
+ * records see what is committed: they wait for the end of a transaction, and
+ * what it aborted is passed over, as control batches are.
  */
 import type { SkippedRun } from "../../contract/http.ts";
 import {
@@ -9,6 +10,7 @@ import {
   InvalidBatchError,
   iterateBatches,
 } from "../../storage/log/record_batch.ts";
+import { AbortedFilter } from "./aborted_filter.ts";
 import type { PartitionReplica } from "../replication/partition_replica.ts";
 import type { ReadOptions, ReadResult, StoredRecord } from "./operations.ts";
 
@@ -16,6 +18,13 @@ import type { ReadOptions, ReadResult, StoredRecord } from "./operations.ts";
 const CHUNK_BYTES = 256 * 1024;
 /** A compressed batch may not unfold to more than this. */
 const MAX_BATCH_BYTES = 128 * 1024 * 1024;
+/** Bytes passed over in one go: others have their turn before the rest. */
+const MAX_HIDDEN_BYTES = 4 * 1024 * 1024;
+
+/** Bytes left out in one answer: judging them holds everybody else up. */
+const MAX_SKIPPED_BYTES = 1024 * 1024;
+/** What a record counts beyond its key and value, so that empty ones count. */
+const RECORD_OVERHEAD_BYTES = 16;
 
 /** Why a value does not conform; undefined: it does. */
 export type Validator = (value: Uint8Array | null) => string | undefined;
@@ -26,15 +35,28 @@ export function readRecords(
   validate: Validator | undefined,
 ): ReadResult {
   const reading = new Reading(options, validate);
-  const bound = replica.highWatermark;
+  const bound = replica.lastStableOffset;
+  let filter: AbortedFilter | undefined;
+  const hides = (header: BatchHeader) => {
+    if (!header.isTransactional) return header.isControl;
+    // Asked for only when a transaction is met: most topics have none.
+    filter ??= new AbortedFilter(
+      replica.log.abortedTransactions(header.baseOffset, bound),
+    );
+    return filter.hides(header);
+  };
   let position = options.offset;
-  while (!reading.isFull && position < bound) {
+  let hiddenBytes = 0;
+  while (
+    !reading.isFull && position < bound && hiddenBytes < MAX_HIDDEN_BYTES
+  ) {
     const chunk = Math.min(CHUNK_BYTES, options.maxBytes);
     const slice = replica.read(position, chunk, bound);
     if (slice.bytes.length === 0) break;
     for (const { header, bytes } of iterateBatches(slice.bytes)) {
       if (reading.isFull) break;
-      if (!header.isControl) reading.takeBatch(header, bytes);
+      if (hides(header)) hiddenBytes += header.sizeBytes;
+      else reading.takeBatch(header, bytes);
       if (!reading.isFull) reading.nextOffset = header.lastOffset + 1;
     }
     position = reading.nextOffset;
@@ -43,6 +65,7 @@ export function readRecords(
     records: reading.records,
     nextOffset: reading.nextOffset,
     logStartOffset: replica.log.logStartOffset,
+    // The end for readers of what is committed.
     highWatermark: bound,
     skipped: reading.skipped,
   };
@@ -55,6 +78,7 @@ class Reading {
   readonly #options: ReadOptions;
   readonly #validate: Validator | undefined;
   #bytes = 0;
+  #skippedBytes = 0;
   #isFull = false;
 
   constructor(options: ReadOptions, validate: Validator | undefined) {
@@ -97,7 +121,12 @@ class Reading {
       if (reason === undefined) {
         this.#bytes += size;
         this.records.push(record);
-      } else this.#skip(record.offset, reason);
+      } else {
+        this.#skip(record.offset, reason);
+        this.#skippedBytes += size + RECORD_OVERHEAD_BYTES;
+        this.#isFull = this.#skippedBytes >= MAX_SKIPPED_BYTES;
+        if (this.#isFull) return;
+      }
     }
     if (this.records.length >= this.#options.maxRecords) this.#isFull = true;
   }

@@ -68,17 +68,21 @@ export class Records implements RecordOperations {
     return this.#options.access.route(topic, partition);
   }
 
-  check(topic: string, records: readonly NewRecord[]): Failure | undefined {
+  async check(
+    topic: string,
+    records: readonly NewRecord[],
+  ): Promise<Failure | undefined> {
     const known = this.#options.access.knownTopic(topic);
     if (known === undefined) return undefined;
+    const { guard } = this.#options;
+    while (guard.isLoading(topic)) await guard.ready(topic);
     const settings = readTopicSettings(
       known.config,
       this.#options.topicDefaults,
     );
     const nowMs = this.#options.environment.clock.nowMs();
     return internalTopicFault(topic) ??
-      recordFault(records, settings, nowMs) ??
-      this.#options.guard.check(topic, records);
+      recordFault(records, settings, nowMs) ?? guard.check(topic, records);
   }
 
   async produce(
@@ -92,7 +96,8 @@ export class Records implements RecordOperations {
       access.leader(topic, partition) ??
       await access.requireLeader(topic, partition);
     if (replica instanceof Failure) return replica;
-    if (guard.isLoading(topic)) await guard.ready(topic);
+    // The newest schema may have changed again once one is ready.
+    while (guard.isLoading(topic)) await guard.ready(topic);
     const fault =
       recordFault(records, replica.settings, environment.clock.nowMs()) ??
         guard.check(topic, records);
@@ -119,15 +124,16 @@ export class Records implements RecordOperations {
     if (replica instanceof Failure) return replica;
     if (options.validate) await guard.ready(topic);
     const deadlineMs = environment.clock.monotonicMs() + options.waitMs;
+    let position = options.offset;
     const validate = options.validate
       ? (value: Uint8Array | null) => guard.violation(topic, value)
       : undefined;
     for (;;) {
       if (!replica.isLeader) return replica.notLeader();
-      const outside = outOfRange(replica, options.offset);
+      const outside = outOfRange(replica, position);
       if (outside !== undefined) return outside;
       const result = replica.attempt(() =>
-        readRecords(replica, options, validate)
+        readRecords(replica, { ...options, offset: position }, validate)
       );
       if (result instanceof Failure) return result;
       const leftMs = deadlineMs - environment.clock.monotonicMs();
@@ -142,7 +148,11 @@ export class Records implements RecordOperations {
         if (skipped > 0) metrics.skipped(topic, skipped);
         return result;
       }
-      await replica.waitReadable(leftMs, options.signal);
+      // Passed over so far: nothing that a reader sees.
+      position = result.nextOffset;
+      if (position >= replica.lastStableOffset) {
+        await replica.waitReadable(leftMs, options.signal);
+      } else await new Promise<void>((go) => environment.timers.soon(go));
     }
   }
 
@@ -154,12 +164,12 @@ export class Records implements RecordOperations {
     const replica = await this.#options.access.requireLeader(topic, partition);
     if (replica instanceof Failure) return replica;
     if (query === "earliest") return replica.log.logStartOffset;
-    if (query === "latest") return replica.highWatermark;
+    if (query === "latest") return replica.lastStableOffset;
     const found = replica.attempt(() =>
-      replica.log.findByTimestamp(query.timestampMs, replica.highWatermark)
+      replica.log.findByTimestamp(query.timestampMs, replica.lastStableOffset)
     );
     if (found instanceof Failure) return found;
-    return found?.offset ?? replica.highWatermark;
+    return found?.offset ?? replica.lastStableOffset;
   }
 
   async offsets(

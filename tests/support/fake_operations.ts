@@ -240,7 +240,7 @@ export class FakeOperations implements Operations {
       if (this.produceFailure !== undefined) return this.produceFailure;
       const found = this.#led(topic, partition);
       if (found instanceof Failure) return found;
-      const faulty = this.records.check(topic, records);
+      const faulty = await this.records.check(topic, records);
       if (faulty !== undefined) return faulty;
       const baseOffset = found.records.length;
       for (const record of records) this.append(topic, partition, record);

@@ -55,7 +55,7 @@ export async function produceBatch(
 
   const groups = await groupByPartition(door, settings, decoded);
   if (groups instanceof Failure) return groups;
-  const faulty = door.operations.records.check(
+  const faulty = await door.operations.records.check(
     settings.topic,
     decoded.map(({ record }) => record),
   );
