@@ -16,6 +16,9 @@ import type { Logger } from "./logger.ts";
 import { Diagnostics } from "./operations/diagnostics.ts";
 import { Room } from "./room.ts";
 
+/** Of leaving the cluster, or of closing one door, at a stop. */
+const LONGEST_STEP_MS = 800;
+
 export interface RunningBroker {
   readonly httpPort: number;
   /** Drains, flushes and closes. Idempotent. */
@@ -80,7 +83,7 @@ async function buildParts(
   const httpPort = openHttpDoor(doors);
   if (config.kafkaPort !== null) openKafkaDoor(doors, config.kafkaPort);
   await room.join();
-  stops.push(() => room.leave());
+  stops.push(within(environment, () => room.leave()));
   return { httpPort };
 }
 
@@ -115,8 +118,8 @@ function openHttpDoor(parts: DoorParts): number {
     { hostname: config.listenHostname, port: config.port },
     door.handler,
   );
-  stops.push(() => listener.close());
-  stops.push(() => door.close());
+  stops.push(within(environment, () => listener.close()));
+  stops.push(within(environment, () => door.close()));
   return listener.port;
 }
 
@@ -146,7 +149,7 @@ function openKafkaDoor(parts: DoorParts, port: number): void {
     hostname: config.listenHostname,
     port,
   }));
-  stops.push(() => door.close());
+  stops.push(within(environment, () => door.close()));
 }
 
 /** A file that can never serve is the configuration's fault. */
@@ -176,6 +179,21 @@ function kafkaBrokerConfig(config: BrokerConfig): Record<string, string> {
     "default.replication.factor": "1",
     "log.dirs": config.brokerDirectory,
     "num.partitions": String(config.defaultPartitions),
+  };
+}
+
+/**
+ * A step of stopping that waits for others (clients, the store), with an end:
+ * what is left over is answered when the partitions close, which must not wait.
+ */
+function within(
+  { timers }: Environment,
+  step: () => Promise<void>,
+): () => Promise<void> {
+  return async () => {
+    const { promise: late, resolve } = Promise.withResolvers<void>();
+    const timer = timers.after(LONGEST_STEP_MS, resolve);
+    await Promise.race([step(), late]).finally(() => timer.cancel());
   };
 }
 
