@@ -33,6 +33,9 @@ export interface RecordMetrics {
   skipped(topic: string, records: number): void;
 }
 
+/** Topics whose turn is remembered; then all begin again at partition 0. */
+const ROUND_ROBIN_TOPICS = 10_000;
+
 export interface RecordsOptions {
   readonly access: PartitionAccess;
   readonly guard: SchemaGuard;
@@ -223,8 +226,10 @@ export class Records implements RecordOperations {
 
   #choose(topic: string, partitions: number, key: Uint8Array | null): number {
     if (key !== null) return partitionForKey(key, partitions);
-    const next = (this.#roundRobin.get(topic) ?? 0) % partitions;
-    this.#roundRobin.set(topic, next + 1);
+    const turns = this.#roundRobin;
+    if (turns.size >= ROUND_ROBIN_TOPICS) turns.clear();
+    const next = (turns.get(topic) ?? 0) % partitions;
+    turns.set(topic, next + 1);
     return next;
   }
 

@@ -58,9 +58,7 @@ export class Schemas implements SchemaOperations {
       if (!image.topics.has(topic)) return unknownTopic(topic);
       const subject = subjectOfTopic(topic);
       const versions = image.subjects.get(subject) ?? [];
-      const same = versions.find((fact) =>
-        canonicalText(JSON.parse(fact.schema)) === canonical
-      );
+      const same = versions.find((fact) => canonicalOf(fact) === canonical);
       if (same !== undefined) {
         return { id: same.id, subject, version: same.version };
       }
@@ -149,6 +147,17 @@ export class Schemas implements SchemaOperations {
     });
     return succeeded ? fact : undefined;
   }
+}
+
+const CANONICAL = new WeakMap<SchemaFact, string>();
+
+/** Worked out once: each registration compares with all versions. */
+function canonicalOf(fact: SchemaFact): string {
+  let text = CANONICAL.get(fact);
+  if (text === undefined) {
+    CANONICAL.set(fact, text = canonicalText(JSON.parse(fact.schema)));
+  }
+  return text;
 }
 
 function unknownSubject(subject: string): Failure {
