@@ -151,11 +151,12 @@ export class Records implements RecordOperations {
         if (skipped > 0) metrics.skipped(topic, skipped);
         return result;
       }
-      // Passed over so far: nothing that a reader sees.
+      const hasPassed = result.nextOffset > position;
       position = result.nextOffset;
-      if (position >= replica.lastStableOffset) {
-        await replica.waitReadable(leftMs, options.signal);
-      } else await new Promise<void>((go) => environment.timers.soon(go));
+      // What was passed over holds nothing for a reader: the rest may.
+      if (hasPassed && position < replica.lastStableOffset) {
+        await new Promise<void>((go) => environment.timers.soon(go));
+      } else await replica.waitReadable(leftMs, options.signal);
     }
   }
 
