@@ -1,6 +1,7 @@
 /** DeleteTopics 1-6; by id from version 6 on. */
 import { Failure } from "../../../contract/errors.ts";
 import type { MetadataView } from "../../cluster/metadata_view.ts";
+import { orUnavailable } from "../../operations/metadata_failure.ts";
 import type { TopicOperations } from "../../operations/operations.ts";
 import { errorFields } from "../answers.ts";
 import { ZERO_UUID } from "../codec/primitives.ts";
@@ -17,7 +18,8 @@ export function deleteTopicsHandler(
       : request.topicNames.map((name) => ({ name, topicId: ZERO_UUID }));
     const responses = [];
     for (const { name, topicId } of asked) {
-      const known = name ?? (await view.catchUp()).topicById(topicId)?.name;
+      if (name === null) await orUnavailable(() => view.catchUp());
+      const known = name ?? view.image.topicById(topicId)?.name;
       const outcome = known === undefined
         ? new Failure("UNKNOWN_TOPIC_ID", `There is no topic ${topicId}`)
         : await topics.delete(known);

@@ -8,6 +8,7 @@ import type {
   TopicImage,
 } from "../../cluster/metadata_image.ts";
 import type { MetadataView } from "../../cluster/metadata_view.ts";
+import { orUnavailable } from "../../operations/metadata_failure.ts";
 import type { TopicOperations } from "../../operations/operations.ts";
 import { kafkaBrokers, kafkaCode } from "../answers.ts";
 import { ZERO_UUID } from "../codec/primitives.ts";
@@ -59,15 +60,13 @@ async function oneTopic(
 ) {
   const { view } = options;
   if (asked.name === null || asked.topicId !== ZERO_UUID) {
-    const topic = view.image.topicById(asked.topicId) ??
-      (await view.catchUp()).topicById(asked.topicId);
+    const topic = await looked(view, () => view.image.topicById(asked.topicId));
     return topic === undefined
       ? faultyTopic(asked, "UNKNOWN_TOPIC_ID", apiVersion)
       : describeTopic(topic, view.image, apiVersion);
   }
   const { name } = asked;
-  const find = async () =>
-    view.image.topics.get(name) ?? (await view.catchUp()).topics.get(name);
+  const find = () => looked(view, () => view.image.topics.get(name));
   const known = await find();
   if (known !== undefined) return describeTopic(known, view.image, apiVersion);
   if (mayCreate) {
@@ -81,6 +80,17 @@ async function oneTopic(
     }
   }
   return faultyTopic(asked, "UNKNOWN_TOPIC_OR_PARTITION", apiVersion);
+}
+
+/** What `find` finds, if need be after a second look at the store. */
+async function looked(
+  view: MetadataView,
+  find: () => TopicImage | undefined,
+): Promise<TopicImage | undefined> {
+  const known = find();
+  if (known !== undefined) return known;
+  await orUnavailable(() => view.catchUp());
+  return find();
 }
 
 function faultyTopic(asked: AskedTopic, code: ErrorCode, apiVersion: number) {
