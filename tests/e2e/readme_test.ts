@@ -2,13 +2,18 @@
  * README.md, run as written: its commands through a shell, its transcripts over
  * pipes and on a terminal. Only the ports are others, and numbers that vary.
  */
-import { assert, assertEquals, assertMatch } from "../support/assert.ts";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertStringIncludes,
+} from "../support/assert.ts";
 import { condition, program, testWith } from "../support/require.ts";
-import { ROOT } from "../support/source_tree.ts";
+import { readSource, ROOT } from "../support/source_tree.ts";
 import type { MetadataAnswer, ProblemDocument } from "../../contract/http.ts";
 import { TestCluster } from "./support/cluster.ts";
 import { ok, step } from "./support/http.ts";
-import { waitFor } from "./support/process.ts";
+import { RunningProcess, waitFor } from "./support/process.ts";
 import {
   type Block,
   blocksUnder,
@@ -301,4 +306,26 @@ testWith([program("sh", "a POSIX shell")], "README.md's pipes", async () => {
     ),
     "id1=Alice\nid2=Bob: B\n",
   );
+});
+
+Deno.test("README.md names tasks, flags and commands that exist", async () => {
+  const readme = readSource("README.md");
+  const { tasks } = JSON.parse(readSource("deno.json"));
+  const named = [...readme.matchAll(/deno(?:@[\d.]+)? task (\w+)/g)]
+    .map(([, name]) => name);
+  assert(named.length >= 8);
+  assertEquals(named.filter((name) => !(name in tasks)), []);
+  assertEquals(
+    [...readme.matchAll(/deno@([\d.]+)/g)]
+      .filter(([, version]) => version !== "2.9.6"),
+    [],
+  );
+
+  const configuration = readme.slice(readme.indexOf("\n## Configuration"));
+  const table = configuration.slice(0, configuration.indexOf("\n## Metrics"));
+  const flags = [...table.matchAll(/`(--[\w-]+)/g)].map(([, flag]) => flag);
+  assert(flags.length >= 8);
+  const help = new RunningProcess({ args: ["broker", "--help"] });
+  assertEquals((await help.status).code, 0);
+  for (const flag of flags) assertStringIncludes(help.transcript(), flag);
 });
