@@ -159,7 +159,7 @@ testWith(
       assertEquals([code, status], ["KAFKA_STORAGE_ERROR", 503], detail);
       assertMatch(
         detail,
-        /^The disk of this broker is full: nothing was stored$/,
+        /^The disk of this broker is full: nothing was changed$/,
       );
     }
     await checkReads();
