@@ -2,12 +2,13 @@
  * What the HTTP door costs: `POST /produce` of one 100-byte message through the
  * whole door onto operations that do nothing, against a bare Deno.serve handler
  * that parses the same body and answers the same JSON. Both sides in one run,
- * in turns, each server in a process of its own; load by wrk.
+ * in turns; servers and load in processes of their own.
  *
  *     deno run -A bench/http_door_bench.ts
  */
 import { createHttpHandler } from "../broker/http/server.ts";
 import { FakeOperations } from "../tests/support/fake_operations.ts";
+import { runLoad } from "./support/process.ts";
 
 const PORTS = { bare: 9541, door: 9542 } as const;
 type Side = keyof typeof PORTS;
@@ -77,20 +78,17 @@ function unused(): never {
   throw new Error("Not used by this benchmark");
 }
 
-async function load(side: Side, script: string, seconds: number) {
-  const { stdout } = await new Deno.Command("wrk", {
-    args: [
-      "-t1",
-      "-c32",
-      `-d${seconds}s`,
-      "-s",
-      script,
-      `http://127.0.0.1:${PORTS[side]}/produce`,
-    ],
-  }).output();
-  const text = new TextDecoder().decode(stdout);
-  if (/Non-2xx/.test(text)) throw new Error(text);
-  return Number(/Requests\/sec:\s+([\d.]+)/.exec(text)?.[1]);
+async function load(side: Side, seconds: number): Promise<number> {
+  const done = await runLoad("http", {
+    port: PORTS[side],
+    method: "POST",
+    paths: ["/produce"],
+    body: BODY,
+    connections: 32,
+    seconds,
+    status: 200,
+  });
+  return done.operations / done.seconds;
 }
 
 /** Waits until the server takes connections. */
@@ -108,11 +106,6 @@ async function ready(side: Side): Promise<void> {
 }
 
 async function compare(): Promise<void> {
-  const script = await Deno.makeTempFile({ suffix: ".lua" });
-  await Deno.writeTextFile(
-    script,
-    `wrk.method="POST"\nwrk.headers["content-type"]="application/json"\nwrk.body=[[${BODY}]]\n`,
-  );
   const sides = Object.keys(PORTS) as Side[];
   const servers = sides.map((side) =>
     new Deno.Command(Deno.execPath(), {
@@ -125,14 +118,13 @@ async function compare(): Promise<void> {
     await Promise.all(sides.map(ready));
     for (let round = -1; round < ROUNDS; round++) {
       for (const side of sides) {
-        const rate = await load(side, script, round < 0 ? 1 : 2);
+        const rate = await load(side, round < 0 ? 1 : 2);
         if (round >= 0) rates[side].push(rate);
       }
     }
   } finally {
     for (const server of servers) server.kill("SIGTERM");
     await Promise.all(servers.map((server) => server.status));
-    await Deno.remove(script);
   }
   const median = (list: number[]) =>
     list.toSorted((a, b) => a - b)[ROUNDS >> 1];
