@@ -42,6 +42,12 @@ export interface HttpLimits {
   readonly answerBytes: number;
   /** Largest `maxBytes`. */
   readonly maxAnswerBytes: number;
+  /** From this size on an answer is sent piece by piece, and counted. */
+  readonly largeAnswerBytes: number;
+  /** Bytes of large answers that clients have not read; beyond it: 503. */
+  readonly unsentAnswerBytes: number;
+  /** Longest time that a client may not read on. */
+  readonly answerIdleMs: number;
   /** Requests waiting for another broker, long polls left out. */
   readonly forwardsInFlight: number;
   /** Long polls waiting at another broker. */
@@ -83,6 +89,9 @@ export const HTTP_LIMITS: HttpLimits = {
   maxProduceTimeoutMs: 300_000,
   answerBytes: 4 * MEBIBYTE,
   maxAnswerBytes: 16 * MEBIBYTE,
+  largeAnswerBytes: 256 * 1024,
+  unsentAnswerBytes: 128 * MEBIBYTE,
+  answerIdleMs: 30_000,
   forwardsInFlight: 1024,
   forwardedPolls: 4096,
   forwardedBytes: 128 * MEBIBYTE,

@@ -21,6 +21,7 @@ import { Forwarder } from "./forwarding.ts";
 import { HTTP_LIMITS, type HttpLimits } from "./limits.ts";
 import { problem, Refusal } from "./problem.ts";
 import { Router } from "./routes.ts";
+import { UnsentAnswers } from "./unsent_answers.ts";
 
 /** What is told of every request, for metrics. */
 export interface HttpObservation {
@@ -88,6 +89,9 @@ const METHODS = new Set([
   "OPTIONS",
 ]);
 
+/** What an overloaded broker must be able to say. */
+const ALWAYS_ANSWERED = new Set(["/health/live", "/health/ready", "/metrics"]);
+
 /** What is known of a request besides its exchange. */
 interface Course {
   readonly route: string;
@@ -101,6 +105,7 @@ class HttpServer {
   readonly #door: Door;
   readonly #router = new Router();
   readonly #closing = new AbortController();
+  readonly #unsent: UnsentAnswers;
   readonly #idle: (() => void)[] = [];
   #inFlight = 0;
 
@@ -109,6 +114,7 @@ class HttpServer {
     const limits = { ...HTTP_LIMITS, ...options.limits };
     this.#options = options;
     this.#limits = limits;
+    this.#unsent = new UnsentAnswers({ timers: environment.timers, limits });
     this.#door = {
       operations,
       environment,
@@ -175,6 +181,10 @@ class HttpServer {
   #admit(method: string, path: string, urlLength: number) {
     if (this.#inFlight > this.#limits.requestsInFlight) return overloaded();
     if (urlLength > this.#limits.urlLength) return tooLong(this.#limits);
+    // Before the work, because a poll that is refused after it is half done.
+    if (
+      this.#unsent.isFull && method === "GET" && !ALWAYS_ANSWERED.has(path)
+    ) return overloaded();
     return this.#router.match(method, path);
   }
 
@@ -205,7 +215,7 @@ class HttpServer {
       bytesOut: bodyLength(answer),
       errorCode: answer.failure?.code,
     });
-    return new Response(answer.body, answer);
+    return new Response(this.#unsent.body(answer.body), answer);
   }
 
   /** The one boundary where errors that nobody expected end. */

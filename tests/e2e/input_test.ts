@@ -112,7 +112,7 @@ Deno.test("A broker outlives whatever is sent to it", async (context) => {
     }
     const request = "GET /consume?topic=kept&partition=0&offset=1&max=8" +
       "&maxBytes=4000000 HTTP/1.1\r\nHost: localhost\r\n\r\n";
-    const idle = await Promise.all(Array.from({ length: 8 }, async () => {
+    const idle = await Promise.all(Array.from({ length: 20 }, async () => {
       const connection = await open();
       await send(connection, request.repeat(5));
       return connection;
