@@ -109,7 +109,8 @@ export const BROKER_OPTIONS = {
     default: 1,
   }),
   autoCreateTopics: switchOption({
-    help: "Make a topic that a Kafka client asks for and that is not there",
+    help:
+      "Do not make topics that Kafka clients ask for and that are not there",
     environmentVariable: "STREAMNEST_AUTO_CREATE_TOPICS",
     default: true,
   }),
