@@ -10,6 +10,7 @@ import {
   decodeRecords,
   InvalidBatchError,
   type LogRecord,
+  MAX_RECORDS_PER_BATCH,
   readBatchHeader,
   setMaxTimestamp,
   verifyBatchCrc,
@@ -71,6 +72,14 @@ function shapeFault(
     return new Failure(
       "INVALID_RECORD",
       `The batch says ${header.recordCount} records with a last offset delta of ${header.lastOffsetDelta}`,
+    );
+  }
+  // Compressed batches are not always looked into: what nobody can read
+  // afterwards must not be stored.
+  if (header.recordCount > MAX_RECORDS_PER_BATCH) {
+    return new Failure(
+      "INVALID_RECORD",
+      `The batch says ${header.recordCount} records, more than ${MAX_RECORDS_PER_BATCH}`,
     );
   }
   if (header.isControl) {

@@ -19,6 +19,7 @@ export {
   checkRecords,
   decodeRecords,
   type LogRecord,
+  MAX_RECORDS_PER_BATCH,
   readControlRecord,
   type RecordHeader,
 } from "./records.ts";

@@ -34,6 +34,11 @@ export interface RecordHeader {
 
 /** The fewest bytes a record takes, its length included. */
 const MIN_RECORD_BYTES = 7;
+/**
+ * Records of one batch: an element of seven bytes becomes an object of some
+ * hundred, and a small compressed batch unfolds to millions of them.
+ */
+export const MAX_RECORDS_PER_BATCH = 1_000_000;
 const NO_HEADERS: RecordHeader[] = [];
 const textDecoder = new TextDecoder();
 
@@ -67,6 +72,11 @@ function openRecords(
   if (header.sizeBytes !== batch.length) {
     throw new InvalidBatchError(
       `The record batch says it has ${header.sizeBytes} bytes, here are ${batch.length}`,
+    );
+  }
+  if (header.recordCount > MAX_RECORDS_PER_BATCH) {
+    throw new InvalidBatchError(
+      `The record batch says it has ${header.recordCount} records, more than ${MAX_RECORDS_PER_BATCH}`,
     );
   }
   const payload = batch.subarray(BATCH_HEADER_BYTES);

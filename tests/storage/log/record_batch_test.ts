@@ -8,6 +8,7 @@ import {
   decodeRecords,
   InvalidBatchError,
   iterateBatches,
+  MAX_RECORDS_PER_BATCH,
   type NewRecord,
   readBatchHeader,
   readControlRecord,
@@ -197,6 +198,26 @@ Deno.test("decompress(snappy) refuses a declared gigabyte unallocated", () => {
   assertThrows(
     () => decompress("snappy", fromHex("ffffffff0700"), 1024),
     InvalidBatchError,
+  );
+});
+
+Deno.test("decodeRecords() refuses a batch of too many records unread", () => {
+  const at = batchOf(["x"]);
+  const claim = (count: number) => {
+    const batch = at.slice();
+    new DataView(batch.buffer).setInt32(57, count);
+    return batch;
+  };
+  assertThrows(
+    () => decodeRecords(claim(MAX_RECORDS_PER_BATCH + 1)),
+    InvalidBatchError,
+    `more than ${MAX_RECORDS_PER_BATCH}`,
+  );
+  // The bound itself fails only because the bytes do not hold so many.
+  assertThrows(
+    () => decodeRecords(claim(MAX_RECORDS_PER_BATCH)),
+    InvalidBatchError,
+    "too many for",
   );
 });
 
