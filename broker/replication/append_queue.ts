@@ -4,7 +4,6 @@
  * (D1). Owns the order: appends take effect in the order of the calls.
  */
 import { RecordBatchBuilder } from "../../storage/log/record_batch.ts";
-import type { Timers } from "../environment.ts";
 import type { NewRecord } from "../operations/operations.ts";
 
 /** Once a shared batch is as large as this, later records start the next. */
@@ -60,21 +59,21 @@ interface ClosedBatch<Done> {
 }
 
 export class AppendQueue<Done> {
-  readonly #timers: Timers;
+  readonly #soon: (work: () => void) => void;
   readonly #drain: (batches: QueuedBatch<Done>[]) => void;
   readonly #budget: AppendBudget;
   readonly #limits: AppendLimits;
   #batches: (OpenBatch<Done> | ClosedBatch<Done>)[] = [];
   #bytes = 0;
 
-  /** `drain` gets all that was queued, in order, once a turn. */
+  /** `drain` gets all that was queued, in order, when `soon` lets it. */
   constructor(options: {
-    timers: Timers;
+    soon(work: () => void): void;
     budget: AppendBudget;
     limits?: Partial<AppendLimits>;
     drain(batches: QueuedBatch<Done>[]): void;
   }) {
-    this.#timers = options.timers;
+    this.#soon = options.soon;
     this.#budget = options.budget;
     this.#limits = { ...APPEND_LIMITS, ...options.limits };
     this.#drain = options.drain;
@@ -155,7 +154,7 @@ export class AppendQueue<Done> {
   #push(batch: OpenBatch<Done> | ClosedBatch<Done>): void {
     this.#batches.push(batch);
     if (this.#batches.length > 1) return;
-    this.#timers.soon(() => {
+    this.#soon(() => {
       if (this.#batches.length > 0) this.#drain(this.take());
     });
   }

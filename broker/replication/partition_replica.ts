@@ -31,6 +31,7 @@ import {
   type QueuedBatch,
 } from "./append_queue.ts";
 import { HighWatermark } from "./high_watermark.ts";
+import type { OneATurn } from "./one_a_turn.ts";
 
 /** Where records went. */
 export interface Appended {
@@ -75,6 +76,8 @@ export interface PartitionReplicaOptions {
   readonly logger: Logger;
   /** Shared by the partitions of a broker. */
   readonly budget: AppendBudget;
+  /** Likewise: the first append of a partition is slow. */
+  readonly firstAppends: OneATurn;
   /** Seconds that an fdatasync took. */
   onFlush(seconds: number): void;
   /** Called once, before the first append of this run. */
@@ -112,7 +115,10 @@ export class PartitionReplica {
     this.#onFlush = options.onFlush;
     this.#prepare = options.prepare;
     this.#queue = new AppendQueue({
-      timers: environment.timers,
+      soon: (work) =>
+        this.#isPrepared
+          ? environment.timers.soon(work)
+          : options.firstAppends.add(work),
       budget: options.budget,
       drain: (batches) => this.#append(batches),
     });

@@ -21,6 +21,7 @@ import {
 } from "../topic_config.ts";
 import { AppendBudget } from "./append_queue.ts";
 import { LogCleaner } from "./log_cleaner.ts";
+import { OneATurn } from "./one_a_turn.ts";
 import { PartitionFolders } from "./partition_folders.ts";
 import { PartitionReplica } from "./partition_replica.ts";
 
@@ -61,6 +62,7 @@ export class ReplicaManager {
   readonly #cleaner: LogCleaner;
   readonly #openFiles: OpenFiles;
   readonly #budget = new AppendBudget();
+  readonly #firstAppends: OneATurn;
   /** By topic, then by partition. */
   readonly #held = new Map<string, Map<number, Held>>();
   /** Partitions, as `topic-index`, whose files cannot be used, by topic id. */
@@ -70,6 +72,7 @@ export class ReplicaManager {
   constructor(options: ReplicaManagerOptions) {
     const { environment, logger, directory } = options;
     this.#options = options;
+    this.#firstAppends = new OneATurn(environment.timers);
     this.#folders = new PartitionFolders(environment.fileSystem, directory);
     this.#cleaner = new LogCleaner({
       environment,
@@ -250,6 +253,7 @@ export class ReplicaManager {
       environment,
       logger,
       budget: this.#budget,
+      firstAppends: this.#firstAppends,
       onFlush: (seconds) => onFlush(topic.name, partition, seconds),
       prepare: isClaimed
         ? () => {}

@@ -23,7 +23,7 @@ function queueOf(
   const drained: QueuedBatch<string>[][] = [];
   const time = new ManualTime();
   const queue = new AppendQueue<string>({
-    timers: time,
+    soon: (work) => time.soon(work),
     budget,
     limits,
     drain: (batches) => void drained.push(batches),
