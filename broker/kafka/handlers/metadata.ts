@@ -15,6 +15,9 @@ import { ZERO_UUID } from "../codec/primitives.ts";
 import { serve } from "../handler.ts";
 import { metadataApi } from "../messages/metadata.ts";
 
+/** Topics that one request may make; clients ask for a few. */
+export const AUTO_CREATED_PER_REQUEST = 100;
+
 export interface MetadataHandlerOptions {
   readonly view: MetadataView;
   readonly topics: TopicOperations;
@@ -32,6 +35,7 @@ export function metadataHandler(options: MetadataHandlerOptions) {
   return serve(metadataApi, async (request, { apiVersion, local }) => {
     const mayCreate = options.autoCreateTopics &&
       (apiVersion < 4 || request.allowAutoTopicCreation);
+    const creations = { left: mayCreate ? AUTO_CREATED_PER_REQUEST : 0 };
     const wantsAll = request.topics === null ||
       (apiVersion === 0 && request.topics.length === 0);
     const topics = wantsAll
@@ -39,7 +43,7 @@ export function metadataHandler(options: MetadataHandlerOptions) {
         .map((topic) => describeTopic(topic, view.image, apiVersion))
       : await Promise.all(
         (request.topics ?? []).map((topic) =>
-          oneTopic(options, topic, mayCreate, apiVersion)
+          oneTopic(options, topic, creations, apiVersion)
         ),
       );
     return {
@@ -55,7 +59,7 @@ export function metadataHandler(options: MetadataHandlerOptions) {
 async function oneTopic(
   options: MetadataHandlerOptions,
   asked: AskedTopic,
-  mayCreate: boolean,
+  creations: { left: number },
   apiVersion: number,
 ) {
   const { view } = options;
@@ -69,7 +73,8 @@ async function oneTopic(
   const find = () => looked(view, () => view.image.topics.get(name));
   const known = await find();
   if (known !== undefined) return describeTopic(known, view.image, apiVersion);
-  if (mayCreate) {
+  if (creations.left > 0) {
+    creations.left--;
     const created = await options.topics.create({ topic: name });
     const topic = await find();
     if (topic !== undefined) {
