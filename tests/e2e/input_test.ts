@@ -198,7 +198,8 @@ function junk(random: Random): Uint8Array<ArrayBuffer> {
     case 0:
       return bytes;
     case 1: { // A Kafka frame of the right length.
-      new DataView(bytes.buffer).setInt32(0, Math.max(0, bytes.length - 4));
+      if (bytes.length < 4) return bytes;
+      new DataView(bytes.buffer).setInt32(0, bytes.length - 4);
       return bytes;
     }
     case 2: { // One with the header of an API that there is.
