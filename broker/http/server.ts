@@ -90,7 +90,13 @@ const METHODS = new Set([
 ]);
 
 /** What an overloaded broker must be able to say. */
-const ALWAYS_ANSWERED = new Set(["/health/live", "/health/ready", "/metrics"]);
+const ALWAYS_ANSWERED = new Set([
+  "/health/live",
+  "/health/ready",
+  "/list-topics",
+  "/metrics",
+  "/v1/cluster",
+]);
 
 /** What is known of a request besides its exchange. */
 interface Course {
