@@ -85,6 +85,12 @@ Deno.test("The quickstart, on three brokers", async (context) => {
         version: 1,
       },
     );
+    // The leader must know it before anything may be refused.
+    await untilAll(
+      brokers,
+      async (broker) =>
+        (await ok<string[]>(`${broker}/subjects`)).includes("demo-value"),
+    );
     await untilAll(brokers, async (broker) => {
       const answer = await call(`${broker}/produce`, {
         topic: "demo",
