@@ -121,6 +121,18 @@ export class Exchange implements BodyHolder {
     );
   }
 
+  /** The group that the path names, of a request that takes no query. */
+  groupWithoutQuery(): string | Failure {
+    const group = this.pathGroup();
+    return group instanceof Failure ? group : this.refuseQuery() ?? group;
+  }
+
+  /** The topic that the path names, of a request that takes no query. */
+  topicWithoutQuery(): string | Failure {
+    const topic = this.pathTopic();
+    return topic instanceof Failure ? topic : this.refuseQuery() ?? topic;
+  }
+
   /** The partition that the path names as its second parameter. */
   pathPartition(): number | Failure {
     const text = this.parameters[1];

@@ -196,10 +196,8 @@ export async function commitOffsets(
   exchange: Exchange,
   door: Door,
 ): Promise<Result> {
-  const group = exchange.pathGroup();
+  const group = exchange.groupWithoutQuery();
   if (group instanceof Failure) return group;
-  const queryFault = exchange.refuseQuery();
-  if (queryFault !== undefined) return queryFault;
   const fields = await exchange.bodyFields(door);
   if (fields instanceof Failure) return fields;
   const member = readMember(fields);

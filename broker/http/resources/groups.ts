@@ -104,10 +104,8 @@ export async function getGroup(
   exchange: Exchange,
   door: Door,
 ): Promise<Result> {
-  const group = exchange.pathGroup();
+  const group = exchange.groupWithoutQuery();
   if (group instanceof Failure) return group;
-  const fault = exchange.refuseQuery();
-  if (fault !== undefined) return fault;
   const passed = await passToCoordinator(exchange, door, group, {
     changes: false,
     timeoutMs: 2 * door.limits.forwardGraceMs,
@@ -124,10 +122,8 @@ export async function deleteGroup(
   exchange: Exchange,
   door: Door,
 ): Promise<Result> {
-  const group = exchange.pathGroup();
+  const group = exchange.groupWithoutQuery();
   if (group instanceof Failure) return group;
-  const fault = exchange.refuseQuery();
-  if (fault !== undefined) return fault;
   const passed = await passToCoordinator(exchange, door, group, {
     changes: true,
     timeoutMs: door.limits.produceTimeoutMs,
@@ -141,10 +137,8 @@ export async function resetOffsets(
   exchange: Exchange,
   door: Door,
 ): Promise<Result> {
-  const group = exchange.pathGroup();
+  const group = exchange.groupWithoutQuery();
   if (group instanceof Failure) return group;
-  const queryFault = exchange.refuseQuery();
-  if (queryFault !== undefined) return queryFault;
   const fields = await exchange.bodyFields(door);
   if (fields instanceof Failure) return fields;
   const target = readTarget(fields);

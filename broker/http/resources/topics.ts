@@ -126,10 +126,8 @@ export async function getTopic(
   exchange: Exchange,
   door: Door,
 ): Promise<Result> {
-  const topic = exchange.pathTopic();
+  const topic = exchange.topicWithoutQuery();
   if (topic instanceof Failure) return topic;
-  const fault = exchange.refuseQuery();
-  if (fault !== undefined) return fault;
   const view = await door.operations.topics.describe(topic);
   return view instanceof Failure
     ? view
@@ -140,10 +138,8 @@ export async function alterTopic(
   exchange: Exchange,
   door: Door,
 ): Promise<Result> {
-  const topic = exchange.pathTopic();
+  const topic = exchange.topicWithoutQuery();
   if (topic instanceof Failure) return topic;
-  const queryFault = exchange.refuseQuery();
-  if (queryFault !== undefined) return queryFault;
   const fields = await exchange.bodyFields(door);
   if (fields instanceof Failure) return fields;
   const change: AlterTopicRequest = {
@@ -165,10 +161,8 @@ export async function deleteTopic(
   exchange: Exchange,
   door: Door,
 ): Promise<Result> {
-  const topic = exchange.pathTopic();
+  const topic = exchange.topicWithoutQuery();
   if (topic instanceof Failure) return topic;
-  const fault = exchange.refuseQuery();
-  if (fault !== undefined) return fault;
   const failure = await door.operations.topics.delete(topic);
   return failure ?? json({ status: "deleted" });
 }
