@@ -4,15 +4,18 @@
  */
 import metadata from "../deno.json" with { type: "json" };
 import { InvariantError } from "../storage/assert.ts";
-import { StorageError } from "../storage/error.ts";
-import { SqliteMetadataStore } from "../storage/metadata/sqlite_metadata_store.ts";
+import type { MetadataStore } from "../storage/metadata/metadata_store.ts";
 import { FactError } from "./cluster/facts.ts";
-import { type BrokerConfig, ConfigurationError } from "./config.ts";
+import type { BrokerConfig } from "./config.ts";
 import type { Environment } from "./environment.ts";
 import { createHttpHandler } from "./http/server.ts";
 import { createKafkaDoor } from "./kafka/listener.ts";
 import { servedApis } from "./kafka/served_apis.ts";
 import type { Logger } from "./logger.ts";
+import {
+  type OpenMetadataStore,
+  openMetadataStore,
+} from "./metadata_stores.ts";
 import { Diagnostics } from "./operations/diagnostics.ts";
 import { Room } from "./room.ts";
 
@@ -36,6 +39,7 @@ export async function startBroker(
   config: BrokerConfig,
   environment: Environment,
   logger: Logger,
+  openStore: OpenMetadataStore = openMetadataStore,
 ): Promise<RunningBroker> {
   const stops: (() => void | Promise<void>)[] = [];
   const failed = Promise.withResolvers<never>();
@@ -43,7 +47,10 @@ export async function startBroker(
   failed.promise.catch(() => {});
   const stop = once(() => stopInReverse(stops));
   try {
-    const parts = await buildParts(config, environment, logger, stops, failed);
+    const store = await openStore(config, environment);
+    stops.push(() => store.close());
+    const base = { config, environment, logger, store, stops, failed };
+    const parts = await buildParts(base);
     return { httpPort: parts.httpPort, stop, failed: failed.promise };
   } catch (fault) {
     await stop().catch(() => {});
@@ -52,14 +59,9 @@ export async function startBroker(
 }
 
 async function buildParts(
-  config: BrokerConfig,
-  environment: Environment,
-  logger: Logger,
-  stops: (() => void | Promise<void>)[],
-  failed: { reject(fault: unknown): void },
+  parts: BaseParts & { readonly store: MetadataStore },
 ): Promise<{ httpPort: number }> {
-  const store = await openMetadata(config, environment);
-  stops.push(() => store.close());
+  const { config, environment, logger, store, stops, failed } = parts;
   const onFault = (fault: unknown) => {
     // With half a picture of the cluster a broker does harm: it ends.
     const isFatal = fault instanceof InvariantError ||
@@ -79,7 +81,7 @@ async function buildParts(
   });
   stops.push(() => room.close());
   await room.open();
-  const doors = { config, environment, logger, room, stops, failed };
+  const doors = { ...parts, room };
   const httpPort = openHttpDoor(doors);
   if (config.kafkaPort !== null) openKafkaDoor(doors, config.kafkaPort);
   await room.join();
@@ -87,14 +89,17 @@ async function buildParts(
   return { httpPort };
 }
 
-/** What both doors are built from. */
-interface DoorParts {
+interface BaseParts {
   readonly config: BrokerConfig;
   readonly environment: Environment;
   readonly logger: Logger;
-  readonly room: Room;
   readonly stops: (() => void | Promise<void>)[];
   readonly failed: { reject(fault: unknown): void };
+}
+
+/** What both doors are built from. */
+interface DoorParts extends BaseParts {
+  readonly room: Room;
 }
 
 /** Returns the port. */
@@ -150,25 +155,6 @@ function openKafkaDoor(parts: DoorParts, port: number): void {
     port,
   }));
   stops.push(within(environment, () => door.close()));
-}
-
-/** A file that can never serve is the configuration's fault. */
-async function openMetadata(
-  config: BrokerConfig,
-  environment: Environment,
-): Promise<SqliteMetadataStore> {
-  const { path } = config.metadata;
-  try {
-    const folder = path.slice(0, Math.max(path.lastIndexOf("/"), 0));
-    if (folder !== "") environment.fileSystem.createDirectory(folder);
-    const { clock, timers } = environment;
-    return await SqliteMetadataStore.open({ path, clock, timers });
-  } catch (fault) {
-    if (fault instanceof StorageError) {
-      throw new ConfigurationError([fault.message], fault);
-    }
-    throw fault;
-  }
 }
 
 /** What admin clients may know of a broker's flags, by Kafka's names. */

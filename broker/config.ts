@@ -51,6 +51,8 @@ export interface BrokerConfig {
   readonly logLevel: LogLevel;
   /** Partitions of a topic whose creator does not say. */
   readonly defaultPartitions: number;
+  /** Replicas of a topic whose creator does not say; null: as D6 says. */
+  readonly defaultReplicationFactor: number | null;
   /** Whether a Kafka client's asking for a topic makes it. */
   readonly autoCreateTopics: boolean;
   /** How long the first rebalance of an empty group waits for more members. */
@@ -207,6 +209,7 @@ function brokerConfig(
     logFormat: options.logFormat,
     logLevel: options.logLevel,
     defaultPartitions: options.defaultPartitions,
+    defaultReplicationFactor: options.defaultReplicationFactor ?? null,
     autoCreateTopics: options.autoCreateTopics,
     groupInitialRebalanceDelayMs: options.groupInitialRebalanceDelayMs,
     topicDefaults: Object.fromEntries(options.topicConfig),
@@ -230,6 +233,11 @@ export function brokerArguments(config: BrokerConfig): string[] {
     `--log-format=${config.logFormat}`,
     `--log-level=${config.logLevel}`,
   ];
+  if (config.defaultReplicationFactor !== null) {
+    flags.push(
+      `--default-replication-factor=${config.defaultReplicationFactor}`,
+    );
+  }
   if (!config.autoCreateTopics) flags.push("--no-auto-create-topics");
   if (config.peers.length > 0) {
     flags.push(`--peers=${config.peers.map(formatAddress).join(",")}`);

@@ -108,6 +108,13 @@ export const BROKER_OPTIONS = {
     maximum: CONTRACT_LIMITS.partitionsPerTopic,
     default: 1,
   }),
+  defaultReplicationFactor: integerOption({
+    help: "Replicas of a new topic whose creator does not say " +
+      "(default: 3, or as many as there are brokers)",
+    environmentVariable: "STREAMNEST_DEFAULT_REPLICATION_FACTOR",
+    minimum: 1,
+    maximum: CONFIG_LIMITS.count,
+  }),
   autoCreateTopics: switchOption({
     help:
       "Do not make topics that Kafka clients ask for and that are not there",

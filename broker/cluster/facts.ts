@@ -19,6 +19,28 @@ export interface BrokerFact {
 export interface LiveFact {
   /** New at every start, so that two runs of a broker are told apart. */
   readonly incarnation: string;
+  /** It is about to stop: it leads what nobody else can lead, and no more. */
+  readonly isLeaving?: boolean;
+}
+
+/** `/controller`: lives by the lease of the broker that holds the office. */
+export interface ControllerFact {
+  readonly brokerId: number;
+  readonly incarnation: string;
+}
+
+/**
+ * `/balance`: what an operator asked for and the controller works on, one bounded
+ * step after the other, until nothing is left to move. An intent, not a plan: the
+ * plan follows from the state of the cluster at every moment.
+ */
+export interface BalanceFact {
+  readonly kind: "rebalance" | "drain";
+  /** Of `drain`: the broker that is emptied. */
+  readonly brokerId?: number;
+  /** Bytes per second that a broker fetches for new replicas; null: all it can. */
+  readonly throttleBytesPerSecond: number | null;
+  readonly startedAtMs: number;
 }
 
 /** `/topics/<name>`. */
@@ -37,8 +59,17 @@ export interface PartitionFact {
   /** null: nobody leads it. */
   readonly leader: number | null;
   readonly leaderEpoch: number;
+  /**
+   * All that hold a copy, the preferred leader first; while replicas move
+   * (KIP-455) those that come and those that go included.
+   */
   readonly replicas: readonly number[];
+  /** Of `replicas`: those that have every acknowledged record. */
   readonly isr: readonly number[];
+  /** Of `replicas`: those that come; they count once they are in sync. */
+  readonly adding?: readonly number[];
+  /** Of `replicas`: those that go, as soon as all that come are in sync. */
+  readonly removing?: readonly number[];
 }
 
 /** `/schemas/<id>`: one version of one subject. */
@@ -53,6 +84,8 @@ export interface SchemaFact {
 export const KEYS = {
   root: "/",
   cluster: "/cluster",
+  controller: "/controller",
+  balance: "/balance",
   nextProducerId: "/next-producer-id",
   nextSchemaId: "/next-schema-id",
   brokers: "/brokers/",

@@ -13,7 +13,9 @@ import type {
   WatchEvent,
 } from "../../storage/metadata/metadata_store.ts";
 import {
+  type BalanceFact,
   type BrokerFact,
+  type ControllerFact,
   KEYS,
   type LiveFact,
   type PartitionFact,
@@ -39,6 +41,17 @@ export interface TopicImage extends TopicFact {
 export interface BrokerImage extends BrokerFact {
   /** undefined: its lease has ended. */
   readonly incarnation: string | undefined;
+  /** Alive, and about to stop: it takes no new duties. */
+  readonly isLeaving: boolean;
+}
+
+/** Who holds the controller's office, and the revision that gave it. */
+export interface ControllerImage extends ControllerFact {
+  readonly createRevision: number;
+}
+
+export interface BalanceImage extends BalanceFact {
+  readonly modRevision: number;
 }
 
 /** A subject's versions, ascending, dense from 1. */
@@ -51,8 +64,12 @@ export class MetadataImage {
   readonly topics: ReadonlyMap<string, TopicImage>;
   readonly subjects: ReadonlyMap<string, SubjectImage>;
   readonly schemas: ReadonlyMap<number, SchemaFact>;
+  /** undefined: nobody holds the office now. */
+  readonly controller: ControllerImage | undefined;
+  /** undefined: no operator asked for anything. */
+  readonly balance: BalanceImage | undefined;
   /** By broker id, for brokers shown or not. */
-  readonly #incarnations: ReadonlyMap<number, string>;
+  readonly #lives: ReadonlyMap<number, LiveFact>;
   /** Partition states by topic id, for topics shown or not. */
   readonly #partitions: ReadonlyMap<string, readonly PartitionImage[]>;
   /** Made when first asked for. */
@@ -65,7 +82,9 @@ export class MetadataImage {
     this.topics = parts.topics;
     this.subjects = parts.subjects;
     this.schemas = parts.schemas;
-    this.#incarnations = parts.incarnations;
+    this.controller = parts.controller;
+    this.balance = parts.balance;
+    this.#lives = parts.lives;
     this.#partitions = parts.partitions;
   }
 
@@ -76,7 +95,9 @@ export class MetadataImage {
     topics: new Map(),
     subjects: new Map(),
     schemas: new Map(),
-    incarnations: new Map(),
+    controller: undefined,
+    balance: undefined,
+    lives: new Map(),
     partitions: new Map(),
   });
 
@@ -97,7 +118,9 @@ export class MetadataImage {
       topics: this.topics,
       subjects: this.subjects,
       schemas: this.schemas,
-      incarnations: this.#incarnations,
+      controller: this.controller,
+      balance: this.balance,
+      lives: this.#lives,
       partitions: this.#partitions,
     });
     for (const event of events) draft.apply(event);
@@ -145,7 +168,9 @@ interface ImageParts {
   topics: ReadonlyMap<string, TopicImage>;
   subjects: ReadonlyMap<string, SubjectImage>;
   schemas: ReadonlyMap<number, SchemaFact>;
-  incarnations: ReadonlyMap<number, string>;
+  controller: ControllerImage | undefined;
+  balance: BalanceImage | undefined;
+  lives: ReadonlyMap<number, LiveFact>;
   partitions: ReadonlyMap<string, readonly PartitionImage[]>;
 }
 
@@ -172,7 +197,9 @@ class Draft {
   readonly #topics: CopyOnWrite<string, TopicImage>;
   readonly #subjects: CopyOnWrite<string, SubjectImage>;
   readonly #schemas: CopyOnWrite<number, SchemaFact>;
-  readonly #incarnations: CopyOnWrite<number, string>;
+  #controller: ControllerImage | undefined;
+  #balance: BalanceImage | undefined;
+  readonly #lives: CopyOnWrite<number, LiveFact>;
   readonly #partitions: CopyOnWrite<string, readonly PartitionImage[]>;
   /** Partition arrays that this draft already copied. */
   readonly #copied = new Map<string, PartitionImage[]>();
@@ -184,7 +211,9 @@ class Draft {
     this.#topics = new CopyOnWrite(parts.topics);
     this.#subjects = new CopyOnWrite(parts.subjects);
     this.#schemas = new CopyOnWrite(parts.schemas);
-    this.#incarnations = new CopyOnWrite(parts.incarnations);
+    this.#controller = parts.controller;
+    this.#balance = parts.balance;
+    this.#lives = new CopyOnWrite(parts.lives);
     this.#partitions = new CopyOnWrite(parts.partitions);
   }
 
@@ -196,7 +225,17 @@ class Draft {
     else if (key.startsWith(KEYS.live)) this.#live(key, entry);
     else if (key.startsWith(KEYS.brokers)) this.#broker(key, entry);
     else if (key.startsWith(KEYS.schemas)) this.#schema(key, entry);
-    else if (key === KEYS.cluster && entry !== undefined) {
+    else if (key === KEYS.controller) {
+      this.#controller = entry && {
+        ...readFact<ControllerFact>(key, entry.value),
+        createRevision: entry.createRevision,
+      };
+    } else if (key === KEYS.balance) {
+      this.#balance = entry && {
+        ...readFact<BalanceFact>(key, entry.value),
+        modRevision: entry.modRevision,
+      };
+    } else if (key === KEYS.cluster && entry !== undefined) {
       this.#clusterId = readFact<{ clusterId: string }>(key, entry.value)
         .clusterId;
     }
@@ -240,7 +279,7 @@ class Draft {
     else {
       this.#brokers.edit().set(id, {
         ...readFact<BrokerFact>(key, entry.value),
-        incarnation: this.#incarnations.current.get(id),
+        ...livingPart(this.#lives.current.get(id)),
       });
     }
   }
@@ -248,13 +287,12 @@ class Draft {
   /** A broker's own key may come before or after. */
   #live(key: string, entry: KeyValue | undefined): void {
     const id = Number(key.slice(KEYS.live.length));
-    const incarnation = entry &&
-      readFact<LiveFact>(key, entry.value).incarnation;
-    if (incarnation === undefined) this.#incarnations.edit().delete(id);
-    else this.#incarnations.edit().set(id, incarnation);
+    const life = entry && readFact<LiveFact>(key, entry.value);
+    if (life === undefined) this.#lives.edit().delete(id);
+    else this.#lives.edit().set(id, life);
     const broker = this.#brokers.current.get(id);
     if (broker === undefined) return;
-    this.#brokers.edit().set(id, { ...broker, incarnation });
+    this.#brokers.edit().set(id, { ...broker, ...livingPart(life) });
   }
 
   #schema(key: string, entry: KeyValue | undefined): void {
@@ -275,7 +313,9 @@ class Draft {
       topics: this.#topics.current,
       subjects: this.#subjects.current,
       schemas: this.#schemas.current,
-      incarnations: this.#incarnations.current,
+      controller: this.#controller,
+      balance: this.#balance,
+      lives: this.#lives.current,
       partitions: this.#partitions.current,
     };
   }
@@ -297,4 +337,13 @@ class Draft {
       }
     }
   }
+}
+
+function livingPart(
+  life: LiveFact | undefined,
+): Pick<BrokerImage, "incarnation" | "isLeaving"> {
+  return {
+    incarnation: life?.incarnation,
+    isLeaving: life?.isLeaving ?? false,
+  };
 }

@@ -23,6 +23,7 @@ export function brokerConfigOf(
     logFormat: "text",
     logLevel: "info",
     defaultPartitions: 1,
+    defaultReplicationFactor: 1,
     autoCreateTopics: true,
     groupInitialRebalanceDelayMs: 0,
     topicDefaults: {},
