@@ -1,0 +1,179 @@
+/**
+ * What each fault does to the cluster and how it ends. A fault is over when all
+ * processes run, the network is whole and there is room on the disk; whether the
+ * cluster is well then is for others to see.
+ */
+import type { TortureBroker } from "./broker.ts";
+import type { TortureCluster } from "./cluster.ts";
+import type { Stage } from "./load/stage.ts";
+import { pause } from "./load/stage.ts";
+import type { FaultKind, FaultStep } from "./plan.ts";
+
+export interface FaultWorld {
+  readonly cluster: TortureCluster;
+  readonly stage: Stage;
+  /** Aborts when the run is to end early. */
+  readonly signal: AbortSignal;
+  /** Resolves when every replica is in sync; false: not within its deadline. */
+  untilWhole(): Promise<boolean>;
+}
+
+type Fault = (world: FaultWorld, step: FaultStep) => Promise<void>;
+
+/** Kills in a row. */
+const KILLS = 4;
+const SLOW_BITS_PER_SECOND = 2_000_000;
+
+/** Resolves when the fault is over. */
+export async function inflict(
+  world: FaultWorld,
+  step: FaultStep,
+): Promise<void> {
+  try {
+    await FAULTS[step.kind](world, step);
+  } finally {
+    world.cluster.network?.mend();
+    world.cluster.smallDisk?.disk.empty();
+    await world.cluster.start();
+  }
+}
+
+const FAULTS: Record<FaultKind, Fault> = {
+  "kill a broker": async ({ cluster, signal }, { broker, holdMs }) => {
+    await cluster.broker(broker).kill();
+    await pause(holdMs, signal);
+  },
+
+  "kill a leader": async (world, step) => {
+    const { topic, partition } = world.stage.slots[step.slot];
+    const metadata = await world.cluster.metadata();
+    const { leader = null } =
+      metadata?.topic_partitions[topic]?.partitions[partition] ?? {};
+    await world.cluster.broker(leader ?? step.broker).kill();
+    await pause(step.holdMs, world.signal);
+  },
+
+  "kill the controller": async (world, step) => {
+    await (await controller(world, step)).kill();
+    await pause(step.holdMs, world.signal);
+  },
+
+  "kill two brokers": async ({ cluster, signal }, step) => {
+    const victims = [step.broker, step.other].map((id) => cluster.broker(id));
+    await Promise.all(victims.map((victim) => victim.kill()));
+    await pause(step.holdMs, signal);
+  },
+
+  "kill all brokers": async ({ cluster }) => {
+    await Promise.all(cluster.brokers.map((broker) => broker.kill()));
+  },
+
+  "kill again and again": async ({ cluster, signal }, step) => {
+    const victim = cluster.broker(step.broker);
+    for (let count = 0; count < KILLS && !signal.aborted; count++) {
+      await victim.kill();
+      await victim.start();
+      await pause(step.holdMs / KILLS, signal);
+    }
+  },
+
+  "pause shorter than the lease": pauseBroker,
+  "pause longer than the lease": pauseBroker,
+
+  "pause the controller": async (world, step) => {
+    const { id } = await controller(world, step);
+    await pauseBroker(world, { ...step, broker: id });
+  },
+
+  "pause, then kill": async ({ cluster, signal }, { broker, holdMs }) => {
+    cluster.broker(broker).pause();
+    await pause(holdMs, signal);
+    await cluster.broker(broker).kill();
+  },
+
+  "stop and start": async (world, { broker, holdMs }) => {
+    await stop(world, broker);
+    await pause(holdMs, world.signal);
+  },
+
+  "rolling restart": async (world) => {
+    for (const { id } of world.cluster.brokers) {
+      if (world.signal.aborted) return;
+      await stop(world, id);
+      await world.cluster.broker(id).start();
+      await world.untilWhole();
+    }
+  },
+
+  "replace a disk": async (world, { broker }) => {
+    // Elsewhere is a copy of everything that was acknowledged.
+    if (!await world.untilWhole()) return;
+    await stop(world, broker);
+    const folder = world.cluster.brokerFolder(broker);
+    for (const { name } of Deno.readDirSync(folder)) {
+      Deno.removeSync(`${folder}/${name}`, { recursive: true });
+    }
+    world.cluster.broker(broker).note("has a new, empty disk");
+  },
+
+  "full disk": async ({ cluster, signal }, { holdMs }) => {
+    const { disk, broker } = cluster.smallDisk!;
+    broker.note("has a full disk");
+    await disk.fill();
+    await pause(holdMs, signal);
+    broker.note("has room on its disk again");
+  },
+
+  "isolated broker": async ({ cluster, signal }, { broker, holdMs }) => {
+    cluster.broker(broker).note("has no network");
+    cluster.network!.isolate(broker);
+    await pause(holdMs, signal);
+    cluster.broker(broker).note("has its network again");
+  },
+
+  "two brokers cut apart": async ({ cluster, signal }, step) => {
+    cluster.network!.cut(step.broker, step.other);
+    await pause(step.holdMs, signal);
+  },
+
+  "cut one way": async ({ cluster, signal }, step) => {
+    cluster.network!.cutOneWay(step.broker, step.other);
+    await pause(step.holdMs, signal);
+  },
+
+  "slow link": async ({ cluster, signal }, { broker, holdMs }) => {
+    cluster.network!.slow(broker, SLOW_BITS_PER_SECOND);
+    await pause(holdMs, signal);
+  },
+};
+
+async function pauseBroker(
+  { cluster, signal }: FaultWorld,
+  { broker, holdMs }: FaultStep,
+): Promise<void> {
+  cluster.broker(broker).pause();
+  await pause(holdMs, signal);
+  cluster.broker(broker).resume();
+}
+
+/** The broker that holds the office, else the step's. */
+async function controller(
+  { cluster }: FaultWorld,
+  { broker }: FaultStep,
+): Promise<TortureBroker> {
+  const metadata = await cluster.metadata();
+  return cluster.broker(metadata?.controller ?? broker);
+}
+
+/** A clean stop must be one. */
+async function stop(
+  { cluster, stage }: FaultWorld,
+  broker: number,
+): Promise<void> {
+  const code = await cluster.broker(broker).stop();
+  if (code === 0) return;
+  stage.violation(
+    "a broker stops cleanly within its time",
+    `broker ${broker}: ${code === null ? "had to be killed" : `exit ${code}`}`,
+  );
+}

@@ -1,0 +1,62 @@
+/** Watches what a group has committed, which must never go back by itself. */
+import type { GroupDescription } from "../../../contract/http.ts";
+import { type Load, pause, type Stage } from "./stage.ts";
+
+const PAUSE_MS = 300;
+const ANSWER_MS = 2000;
+
+export class CommitWatch {
+  /** By slot: the highest committed offset seen; -1: none. */
+  readonly highest: number[];
+  readonly #stage: Stage;
+  readonly #group: string;
+
+  constructor(stage: Stage, group: string) {
+    this.#stage = stage;
+    this.#group = group;
+    this.highest = stage.slots.map(() => -1);
+  }
+
+  run(): Load {
+    const run = async () => {
+      const { finish, brokers } = this.#stage;
+      for (let turn = 0; !finish.aborted; turn++) {
+        await this.look(brokers[turn % brokers.length].http);
+        await pause(PAUSE_MS, finish);
+      }
+    };
+    return { done: run() };
+  }
+
+  /** False: the broker did not answer. */
+  async look(address: string): Promise<boolean> {
+    let description: GroupDescription;
+    try {
+      const response = await fetch(
+        `http://${address}/v1/groups/${this.#group}`,
+        { signal: AbortSignal.timeout(ANSWER_MS) },
+      );
+      if (!response.ok) {
+        await response.body?.cancel();
+        return false;
+      }
+      description = await response.json();
+    } catch {
+      return false;
+    }
+    for (const { topic, partition, committedOffset } of description.offsets) {
+      const slot = this.#stage.slotsOf(topic)[partition];
+      if (committedOffset === null || slot === undefined) continue;
+      const before = this.highest[slot];
+      if (committedOffset < before) {
+        this.#stage.violation(
+          "a committed offset never goes back",
+          `${this.#group} in ${topic}/${partition}: from ${before} to ` +
+            `${committedOffset}, says ${address}`,
+        );
+      }
+      this.highest[slot] = Math.max(before, committedOffset);
+    }
+    return true;
+  }
+}

@@ -1,0 +1,169 @@
+/**
+ * Writers and a reader on the HTTP door: calls made by hand, never repeated; the
+ * client library's idempotent producer, which repeats by itself; its consumer.
+ */
+import type { ProducedMessage } from "../../../contract/http.ts";
+import { Cluster } from "../../../client/cluster.ts";
+import { Consumer } from "../../../client/consumer.ts";
+import { denoTerminal } from "../../../client/deno_terminal.ts";
+import { GroupConsumer } from "../../../client/group_consumer.ts";
+import { ReadFault } from "../../../client/partition_reader.ts";
+import { Producer } from "../../../client/producer.ts";
+import { type Load, pause, type Stage } from "./stage.ts";
+
+const ANSWER_DEADLINE_MS = 15_000;
+
+/** One message after the other through any broker, each sent once. */
+export function plainHttp(stage: Stage, name: string): Load {
+  const history = stage.writer(name, { isIdempotent: false });
+  const { brokers, slots, signal } = stage;
+  const run = async () => {
+    for (let turn = 0; !signal.aborted; turn++) {
+      const slot = turn % slots.length;
+      const number = history.sent(slot);
+      const answer = await post(`http://${brokers[turn % 3].http}/produce`, {
+        ...slots[slot],
+        message: history.value(number),
+      });
+      if (answer !== undefined) {
+        history.acknowledged(number, answer.offset);
+        stage.acknowledged(slot);
+      }
+      await pause(stage.paceMs, signal);
+    }
+  };
+  return { done: run() };
+}
+
+async function post(
+  url: string,
+  body: unknown,
+): Promise<ProducedMessage | undefined> {
+  try {
+    const response = await fetch(url, {
+      method: "POST",
+      body: JSON.stringify(body),
+      signal: AbortSignal.timeout(ANSWER_DEADLINE_MS),
+    });
+    if (response.ok) return await response.json();
+    await response.body?.cancel();
+  } catch {
+    // The broker is gone, or its answer was cut off.
+  }
+  return undefined;
+}
+
+/** The client library's producer; it must never give up. */
+export function libraryHttp(stage: Stage, name: string, topic: string): Load {
+  const history = stage.writer(name, { isIdempotent: true });
+  const { signal } = stage;
+  const slots = stage.slotsOf(topic);
+  const producer = new Producer({
+    world: denoTerminal(),
+    cluster: library(stage),
+    topic,
+    partitions: slots.length,
+    events: {
+      acknowledged(partition, tags, offsetOf) {
+        for (const [index, tag] of tags.entries()) {
+          history.acknowledged(tag, offsetOf(index));
+        }
+        stage.acknowledged(slots[partition]);
+      },
+      rejected: ({ reason }) => stage.violation(name, `refused: ${reason}`),
+      notice: () => {},
+    },
+  });
+  const run = async () => {
+    for (let turn = 0; !signal.aborted; turn++) {
+      const partition = turn % slots.length;
+      const number = history.sent(slots[partition]);
+      const value = history.value(number);
+      await producer.send({ value }, number, partition);
+      const { fault } = producer;
+      if (fault !== undefined) {
+        return stage.violation(name, `gave up: ${fault.reason}`);
+      }
+      await pause(stage.paceMs / 2, signal);
+    }
+    await producer.flush();
+    producer.close();
+  };
+  return { done: run() };
+}
+
+/** Reads a topic from the beginning with the client library. */
+export function readHttp(stage: Stage, name: string, topic: string): Load {
+  const slots = stage.slotsOf(topic);
+  const consumer = new Consumer({
+    world: denoTerminal(),
+    cluster: library(stage),
+    topic,
+    partitions: slots.map((_, partition) => partition),
+    start: { offset: "earliest" },
+    validate: false,
+    skipped: () => {},
+    notice: () => {},
+  });
+  const run = async () => {
+    for (;;) {
+      const records = await consumer.next(1000);
+      if (records === undefined) return;
+      if (records instanceof ReadFault) {
+        return stage.violation(name, `gave up: ${records.reason}`);
+      }
+      for (const { partition, record: { offset, message } } of records) {
+        stage.readings.observeNext({
+          reader: name,
+          slot: slots[partition],
+          offset,
+          value: message ?? "",
+        });
+      }
+    }
+  };
+  const done = run();
+  stage.finish.addEventListener("abort", () => consumer.stop());
+  return { done, reader: { name, slots } };
+}
+
+/** A member of a group on the HTTP door. */
+export function memberHttp(stage: Stage, name: string, group: string): Load {
+  const consumer = new GroupConsumer({
+    world: denoTerminal(),
+    cluster: library(stage),
+    group,
+    member: name,
+    topics: stage.topics,
+    autoOffsetReset: "earliest",
+    validate: false,
+    skipped: () => {},
+    notice: () => {},
+  });
+  const run = async () => {
+    for (;;) {
+      const records = await consumer.next(1000);
+      if (records === undefined) return;
+      if (records instanceof ReadFault) {
+        return stage.violation(name, `gave up: ${records.reason}`);
+      }
+      for (const { topic, partition, offset, message } of records) {
+        const slot = stage.slotsOf(topic)[partition];
+        const value = message ?? "";
+        stage.readings.observe({ reader: name, slot, offset, value, group });
+      }
+    }
+  };
+  const done = run();
+  const leave = async () => {
+    await consumer.leave({ isDealtWith: true });
+  };
+  const left = new Promise<void>((resolve) =>
+    stage.finish.addEventListener("abort", () => resolve(leave()))
+  );
+  return { done: Promise.all([done, left]).then(() => {}) };
+}
+
+function library(stage: Stage): Cluster {
+  return new Cluster(denoTerminal(), stage.brokers.map(({ http }) => http));
+}

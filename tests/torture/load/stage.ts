@@ -1,0 +1,154 @@
+/**
+ * What all clients of a torture run share: where the brokers are, what is
+ * written and read, when to stop, and how long each partition went without an
+ * acknowledgement. Owns no client.
+ */
+import {
+  Readings,
+  type Slot,
+  type Violation,
+  WriterHistory,
+} from "../history.ts";
+
+export interface Door {
+  /** `host:port`. */
+  readonly http: string;
+  readonly kafka: string;
+}
+
+/** A client at work. */
+export interface Load {
+  /** Resolves when it has ended, nothing on its way. */
+  readonly done: Promise<void>;
+  /** It reads every offset of these slots, in order. */
+  readonly reader?: {
+    readonly name: string;
+    readonly slots: readonly number[];
+  };
+}
+
+export interface StageOptions {
+  readonly brokers: readonly Door[];
+  /** Partitions of each topic. */
+  readonly topics: { readonly [topic: string]: number };
+  /** Between two sends of one writer. */
+  readonly paceMs: number;
+}
+
+export class Stage {
+  readonly brokers: readonly Door[];
+  readonly topics: readonly string[];
+  readonly slots: readonly Slot[];
+  readonly paceMs: number;
+  readonly readings: Readings;
+  readonly writers: WriterHistory[] = [];
+  readonly violations: Violation[] = [];
+  readonly #writing = new AbortController();
+  readonly #finishing = new AbortController();
+  readonly #lastAckMs: number[];
+  readonly #longestGapMs: number[];
+
+  constructor({ brokers, topics, paceMs }: StageOptions) {
+    this.brokers = brokers;
+    this.topics = Object.keys(topics);
+    this.slots = Object.entries(topics).flatMap(([topic, partitions]) =>
+      Array.from({ length: partitions }, (_, partition) => ({
+        topic,
+        partition,
+      }))
+    );
+    this.paceMs = paceMs;
+    this.readings = new Readings(this.slots);
+    this.#lastAckMs = this.slots.map(() => performance.now());
+    this.#longestGapMs = this.slots.map(() => 0);
+  }
+
+  /** Aborts when writers must send no more. */
+  get signal(): AbortSignal {
+    return this.#writing.signal;
+  }
+
+  /** Aborts when readers must end. */
+  get finish(): AbortSignal {
+    return this.#finishing.signal;
+  }
+
+  stopWriting(): void {
+    this.#writing.abort();
+  }
+
+  stopReading(): void {
+    this.#finishing.abort();
+  }
+
+  /** By partition. */
+  slotsOf(topic: string): number[] {
+    return this.slots.flatMap((slot, index) =>
+      slot.topic === topic ? [index] : []
+    );
+  }
+
+  writer(
+    name: string,
+    { isIdempotent }: { isIdempotent: boolean },
+  ): WriterHistory {
+    const history = new WriterHistory(name, isIdempotent);
+    this.writers.push(history);
+    return history;
+  }
+
+  violation(rule: string, detail: string): void {
+    this.violations.push({ rule, detail });
+  }
+
+  /** Something was stored in a slot just now. */
+  acknowledged(slot: number): void {
+    const nowMs = performance.now();
+    const gapMs = nowMs - this.#lastAckMs[slot];
+    this.#lastAckMs[slot] = nowMs;
+    this.#longestGapMs[slot] = Math.max(this.#longestGapMs[slot], gapMs);
+  }
+
+  /** Whether every slot took a record since then. */
+  hasEachTakenSince(momentMs: number): boolean {
+    return this.#lastAckMs.every((ackMs) => ackMs > momentMs);
+  }
+
+  /** Slots that took nothing since then. */
+  silentSince(momentMs: number): Slot[] {
+    return this.slots.filter((_, slot) => this.#lastAckMs[slot] <= momentMs);
+  }
+
+  /** Forgets the gaps so far. */
+  beginGaps(): void {
+    this.#longestGapMs.fill(0);
+  }
+
+  /** The longest time that a slot went without, since `beginGaps`. */
+  get longestGapMs(): number {
+    const nowMs = performance.now();
+    const open = this.#lastAckMs.map((ackMs) => nowMs - ackMs);
+    return Math.max(...this.#longestGapMs, ...open);
+  }
+
+  get acknowledgedCount(): number {
+    return this.writers.reduce(
+      (sum, { acknowledgedCount }) => sum + acknowledgedCount,
+      0,
+    );
+  }
+}
+
+/** Resolves after a time, or at once when the signal aborts. */
+export function pause(durationMs: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve();
+    const end = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = setTimeout(end, durationMs);
+    signal.addEventListener("abort", end);
+  });
+}

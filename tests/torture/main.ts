@@ -1,0 +1,159 @@
+/**
+ * `deno task torture`: three real brokers, clients of every kind at work, faults
+ * in the order of a seed; then whether anything was lost.
+ *
+ *     deno task torture [--minutes=5] [--seed=N] [--only=kill,pause] [--broker-flag=...]
+ *
+ * Faults of the network and of a full disk need Linux and root, and are left out
+ * elsewhere. On failure everything is kept in a folder that is named.
+ */
+import { program } from "../support/require.ts";
+import { removeLeftoverNetworks, TestNetwork } from "./network.ts";
+import { FAULT_KINDS, type FaultKind } from "./plan.ts";
+import { reportLines } from "./report.ts";
+import { SmallDisk } from "./small_disk.ts";
+import { reasonAgainst } from "./system.ts";
+import { torture, type TortureResult } from "./torture.ts";
+
+interface Arguments {
+  minutes: number;
+  seed: number;
+  only: string[];
+  replicationFactor: number;
+  flags: string[];
+}
+
+const USAGE = "usage: deno task torture [--minutes=5] [--seed=N] " +
+  "[--only=kill,pause] [--replication-factor=3] [--broker-flag=--log-level=debug]";
+const MEBIBYTE = 1024 * 1024;
+
+function parse(args: readonly string[]): Arguments | undefined {
+  const parsed: Arguments = {
+    minutes: 5,
+    seed: crypto.getRandomValues(new Uint32Array(1))[0],
+    only: [],
+    replicationFactor: 3,
+    flags: [],
+  };
+  for (const arg of args) {
+    const [, name, value] = /^--([a-z-]+)=(.+)$/.exec(arg) ?? [];
+    if (name === "minutes" && Number(value) > 0) parsed.minutes = Number(value);
+    else if (name === "seed" && /^\d+$/.test(value)) {
+      parsed.seed = Number(value);
+    } else if (name === "only") parsed.only = value.split(",");
+    else if (name === "replication-factor" && /^[1-3]$/.test(value)) {
+      parsed.replicationFactor = Number(value);
+    } else if (name === "broker-flag") parsed.flags.push(value);
+    else return undefined;
+  }
+  return parsed;
+}
+
+/** What this machine can do, having said what it cannot. */
+function abilities(folder: string) {
+  removeLeftoverNetworksIfRoot();
+  const noNetwork = reasonAgainst(() => new TestNetwork(1));
+  const noDisk = reasonAgainst(() => new SmallDisk(`${folder}/try`, MEBIBYTE));
+  const noKcat = program("kcat", "apt-get install kcat").missing();
+  for (
+    const [what, reason] of [
+      ["Faults of the network", noNetwork],
+      ["The full disk", noDisk],
+      ["Load by kcat", noKcat],
+    ]
+  ) if (reason !== undefined) console.log(`${what}: skipped, ${reason}`);
+  return {
+    withNetwork: noNetwork === undefined,
+    withSmallDisk: noDisk === undefined,
+    withKcat: noKcat === undefined,
+  };
+}
+
+function removeLeftoverNetworksIfRoot(): void {
+  if (Deno.build.os === "linux" && Deno.uid() === 0) removeLeftoverNetworks();
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  const parsed = parse(args);
+  if (parsed === undefined) {
+    console.error(USAGE);
+    return 2;
+  }
+  const folder = Deno.makeTempDirSync({ prefix: "streamnest-torture-" });
+  const able = abilities(folder);
+  const kinds = (Object.keys(FAULT_KINDS) as FaultKind[]).filter((kind) => {
+    const need = FAULT_KINDS[kind];
+    const isPossible = need === "nothing" ||
+      (need === "network" ? able.withNetwork : able.withSmallDisk);
+    const { only } = parsed;
+    return isPossible &&
+      (only.length === 0 || only.some((part) => kind.includes(part)));
+  });
+  if (kinds.length === 0) {
+    console.error(
+      `torture: no fault that can be made here has that in its name; there ` +
+        `are ${Object.keys(FAULT_KINDS).join(", ")}`,
+    );
+    return 2;
+  }
+  const interrupted = new AbortController();
+  const interrupt = () => {
+    console.log("Stops early; what was seen until now is checked");
+    interrupted.abort();
+  };
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    Deno.addSignalListener(signal, interrupt);
+  }
+  console.log(`Seed ${parsed.seed}, ${parsed.minutes} minutes, in ${folder}`);
+  let result: TortureResult;
+  try {
+    result = await torture({
+      ...able,
+      seed: parsed.seed,
+      durationMs: parsed.minutes * 60_000,
+      kinds,
+      brokers: 3,
+      replicationFactor: parsed.replicationFactor,
+      longestHoldMs: 6000,
+      paceMs: 20,
+      flags: parsed.flags,
+      folder,
+      tell: (line) => console.log(line),
+      signal: interrupted.signal,
+    });
+  } catch (error) {
+    console.error(error);
+    console.error(`Kept: ${folder} (seed ${parsed.seed})`);
+    return 1;
+  }
+  const lines = reportLines(result, parsed.seed);
+  for (const line of lines) console.log(line);
+  if (result.violations.length === 0) {
+    Deno.removeSync(folder, { recursive: true });
+    return interrupted.signal.aborted ? 130 : 0;
+  }
+  keep(folder, lines, result);
+  console.log(`Kept: ${folder}, with report.txt and every broker's lines`);
+  return 1;
+}
+
+function keep(
+  folder: string,
+  lines: readonly string[],
+  result: TortureResult,
+): void {
+  const { violations, faults } = result;
+  Deno.writeTextFileSync(
+    `${folder}/report.txt`,
+    [
+      ...lines,
+      "",
+      ...violations.map(({ rule, detail }) => `${rule}: ${detail}`),
+      "",
+      ...faults.map((fault) => JSON.stringify(fault)),
+      "",
+    ].join("\n"),
+  );
+}
+
+if (import.meta.main) Deno.exit(await main(Deno.args));

@@ -1,0 +1,60 @@
+/** What a torture run tells in the end. Pure: from a result to lines. */
+import type { Violation } from "./history.ts";
+import type { FaultRecord, TortureResult } from "./torture.ts";
+
+const SHOWN_VIOLATIONS = 20;
+
+export function reportLines(result: TortureResult, seed: number): string[] {
+  const { faults, violations, seconds, writers, readers, stored } = result;
+  return [
+    "",
+    `${faults.length} faults in ${seconds.toFixed(0)} s, seed ${seed}`,
+    ...faultTable(faults),
+    "",
+    "writer                          sent  acknowledged",
+    ...writers.map(({ name, sent, acknowledged }) =>
+      name.padEnd(28) + `${sent}`.padStart(8) + `${acknowledged}`.padStart(14)
+    ),
+    "reader                          read",
+    ...[...readers].map(([name, count]) =>
+      name.padEnd(28) + `${count}`.padStart(8)
+    ),
+    `${stored} records are stored`,
+    "",
+    ...verdict(violations),
+  ];
+}
+
+/** By kind: how many, and how long partitions took nothing. */
+function faultTable(faults: readonly FaultRecord[]): string[] {
+  const kinds = Map.groupBy(faults, ({ step }) => step.kind);
+  return [
+    "                               longest gap in ms     in sync after",
+    "fault                         count  median     max     median ms",
+    ...[...kinds].sort().map(([kind, records]) => {
+      const gaps = records.map(({ gapMs }) => gapMs);
+      const whole = records.flatMap(({ wholeMs }) => wholeMs ?? []);
+      return kind.padEnd(28) +
+        `${records.length}`.padStart(7) +
+        median(gaps).padStart(8) +
+        Math.max(...gaps).toFixed(0).padStart(8) +
+        median(whole).padStart(14);
+    }),
+  ];
+}
+
+function verdict(violations: readonly Violation[]): string[] {
+  if (violations.length === 0) return ["Nothing was lost, doubled or changed."];
+  return [
+    `${violations.length} VIOLATIONS`,
+    ...violations.slice(0, SHOWN_VIOLATIONS)
+      .map(({ rule, detail }) => `- ${rule}: ${detail}`),
+    ...violations.length > SHOWN_VIOLATIONS ? ["- ..."] : [],
+  ];
+}
+
+function median(values: readonly number[]): string {
+  if (values.length === 0) return "-";
+  const sorted = values.toSorted((one, other) => one - other);
+  return sorted[sorted.length >> 1].toFixed(0);
+}
