@@ -50,6 +50,8 @@ export interface PeerClientOptions {
   readonly address: { readonly hostname: string; readonly port: number };
   /** What the peer sees as our client id. */
   readonly clientId: string;
+  /** Memory for an answer is had at once up to this size, else as it comes. */
+  readonly trustedFrameBytes?: number;
   readonly limits?: Partial<PeerClientLimits>;
 }
 
@@ -238,9 +240,10 @@ export class PeerClient {
 
   async #read(connection: TcpConnection): Promise<void> {
     const frames = new FrameReader(() => CODEC_LIMITS.produceFrameBytes);
+    const { trustedFrameBytes: trustedBytes } = this.#options;
     try {
       for (;;) {
-        const count = await connection.read(frames.space());
+        const count = await connection.read(frames.space({ trustedBytes }));
         if (this.#connection !== connection) return;
         if (count === null) break;
         frames.commit(count);
