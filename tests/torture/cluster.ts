@@ -9,6 +9,7 @@ import { type PortRun, reservePorts } from "../e2e/support/free_ports.ts";
 import { TortureBroker } from "./broker.ts";
 import { TestNetwork } from "./network.ts";
 import { SmallDisk } from "./small_disk.ts";
+import { tryRun } from "./system.ts";
 
 export interface ClusterPlan {
   /** Holds everything; made by the caller, who removes it. */
@@ -20,7 +21,6 @@ export interface ClusterPlan {
   readonly smallDiskBytes: number;
   /** Further flags of the `broker` command. */
   readonly flags: readonly string[];
-  readonly onUnexpectedEnd: (what: string) => void;
 }
 
 const HTTP_PORT = 8080;
@@ -31,6 +31,8 @@ export class TortureCluster implements AsyncDisposable {
   readonly folder: string;
   readonly brokers: readonly TortureBroker[];
   readonly network: TestNetwork | undefined;
+  /** A broker ended, and nobody had asked it to. */
+  onUnexpectedEnd: (what: string) => void = () => {};
   readonly smallDisk: { broker: TortureBroker; disk: SmallDisk } | undefined;
   readonly #resources = new DisposableStack();
   readonly #ports: PortRun;
@@ -99,6 +101,13 @@ export class TortureCluster implements AsyncDisposable {
     return undefined;
   }
 
+  /** What is on the small disk goes with it: copies it beside. */
+  keepSmallDisk(): void {
+    if (this.smallDisk === undefined) return;
+    const { broker, disk } = this.smallDisk;
+    tryRun("cp", "-r", disk.path, `${this.folder}/small-disk-${broker.id}`);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(
       this.brokers.map((broker) => broker[Symbol.asyncDispose]()),
@@ -128,7 +137,7 @@ export class TortureCluster implements AsyncDisposable {
         `--data-dir=${this.folder}/data`,
         ...plan.flags,
       ],
-      onUnexpectedEnd: plan.onUnexpectedEnd,
+      onUnexpectedEnd: (what) => this.onUnexpectedEnd(what),
     });
   }
 

@@ -11,8 +11,8 @@ import { program } from "../support/require.ts";
 import { removeLeftoverNetworks, TestNetwork } from "./network.ts";
 import { FAULT_KINDS, type FaultKind } from "./plan.ts";
 import { reportLines } from "./report.ts";
-import { SmallDisk } from "./small_disk.ts";
-import { reasonAgainst } from "./system.ts";
+import { removeLeftoverDisks, SmallDisk } from "./small_disk.ts";
+import { makeRunFolder, reasonAgainst } from "./system.ts";
 import { torture, type TortureResult } from "./torture.ts";
 
 interface Arguments {
@@ -51,7 +51,10 @@ function parse(args: readonly string[]): Arguments | undefined {
 
 /** What this machine can do, having said what it cannot. */
 function abilities(folder: string) {
-  removeLeftoverNetworksIfRoot();
+  if (Deno.build.os === "linux" && Deno.uid() === 0) {
+    removeLeftoverNetworks();
+    removeLeftoverDisks();
+  }
   const noNetwork = reasonAgainst(() => new TestNetwork(1));
   const noDisk = reasonAgainst(() => new SmallDisk(`${folder}/try`, MEBIBYTE));
   const noKcat = program("kcat", "apt-get install kcat").missing();
@@ -69,24 +72,21 @@ function abilities(folder: string) {
   };
 }
 
-function removeLeftoverNetworksIfRoot(): void {
-  if (Deno.build.os === "linux" && Deno.uid() === 0) removeLeftoverNetworks();
-}
-
 async function main(args: readonly string[]): Promise<number> {
   const parsed = parse(args);
   if (parsed === undefined) {
     console.error(USAGE);
     return 2;
   }
-  const folder = Deno.makeTempDirSync({ prefix: "streamnest-torture-" });
+  const folder = makeRunFolder();
   const able = abilities(folder);
   const kinds = (Object.keys(FAULT_KINDS) as FaultKind[]).filter((kind) => {
     const need = FAULT_KINDS[kind];
     const isPossible = need === "nothing" ||
       (need === "network" ? able.withNetwork : able.withSmallDisk);
-    const { only } = parsed;
-    return isPossible &&
+    const { only, replicationFactor } = parsed;
+    const isSurvivable = kind !== "replace a disk" || replicationFactor > 1;
+    return isPossible && isSurvivable &&
       (only.length === 0 || only.some((part) => kind.includes(part)));
   });
   if (kinds.length === 0) {

@@ -3,7 +3,7 @@
  * to one bridge, on which the clients sit. Owns the cables: they are cut, made
  * slow, or cut between two hosts only. Needs root and iproute2.
  */
-import { run, tryRun } from "./system.ts";
+import { isAlive, run, tryRun } from "./system.ts";
 
 /** Process id in base 36, then bridge or namespace. */
 const NAME = /^snt([0-9a-z]+)(b$|n\d+$)/;
@@ -143,14 +143,6 @@ export function removeLeftoverNetworks(): void {
     if (match === null || isAlive(parseInt(match[1], 36))) continue;
     if (match[2] === "b") tryRun("ip", "link", "del", name);
     else tryRun("ip", "netns", "del", name);
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return Deno.statSync(`/proc/${pid}`).isDirectory;
-  } catch {
-    return false;
   }
 }
 

@@ -1,5 +1,5 @@
 /** What a torture run tells in the end. Pure: from a result to lines. */
-import type { Violation } from "./history.ts";
+import type { Violation, WriterHistory } from "./history.ts";
 import type { FaultRecord, TortureResult } from "./torture.ts";
 
 const SHOWN_VIOLATIONS = 20;
@@ -12,9 +12,7 @@ export function reportLines(result: TortureResult, seed: number): string[] {
     ...faultTable(faults),
     "",
     "writer                          sent  acknowledged",
-    ...writers.map(({ name, sent, acknowledged }) =>
-      name.padEnd(28) + `${sent}`.padStart(8) + `${acknowledged}`.padStart(14)
-    ),
+    ...writerTable(writers),
     "reader                          read",
     ...[...readers].map(([name, count]) =>
       name.padEnd(28) + `${count}`.padStart(8)
@@ -41,6 +39,17 @@ function faultTable(faults: readonly FaultRecord[]): string[] {
         median(whole).padStart(14);
     }),
   ];
+}
+
+function writerTable(writers: readonly WriterHistory[]): string[] {
+  const clients = Map.groupBy(writers, ({ name }) => name.split("/")[0]);
+  return [...clients].map(([name, histories]) => {
+    const sum = (count: (history: WriterHistory) => number) =>
+      `${histories.reduce((total, history) => total + count(history), 0)}`;
+    return name.padEnd(28) +
+      sum(({ sentCount }) => sentCount).padStart(8) +
+      sum(({ acknowledgedCount }) => acknowledgedCount).padStart(14);
+  });
 }
 
 function verdict(violations: readonly Violation[]): string[] {

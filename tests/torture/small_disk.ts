@@ -1,5 +1,5 @@
 /** A disk in memory, mounted where a broker keeps its data, that can be full. */
-import { run, tryRun } from "./system.ts";
+import { isAlive, run, tryRun } from "./system.ts";
 
 const BALLAST = "ballast";
 
@@ -36,5 +36,15 @@ export class SmallDisk implements Disposable {
   [Symbol.dispose](): void {
     // Lazily, since a process that is about to end may hold a file open.
     tryRun("umount", "--lazy", this.path);
+  }
+}
+
+/** Unmounts the disks of runs that were killed and could not do it. */
+export function removeLeftoverDisks(): void {
+  for (const line of Deno.readTextFileSync("/proc/mounts").split("\n")) {
+    const [, path = ""] = line.split(" ");
+    const match = /\/streamnest-torture-(\d+)-/.exec(path);
+    if (match === null || isAlive(Number(match[1]))) continue;
+    tryRun("umount", "--lazy", path);
   }
 }

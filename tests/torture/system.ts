@@ -35,3 +35,17 @@ export function reasonAgainst(attempt: () => Disposable): string | undefined {
     return (error as Error).message.split("\n")[0];
   }
 }
+
+/** Whether there is a process of this id. */
+export function isAlive(pid: number): boolean {
+  try {
+    return Deno.statSync(`/proc/${pid}`).isDirectory;
+  } catch {
+    return false;
+  }
+}
+
+/** A folder for a run, whose name tells whose it is. */
+export function makeRunFolder(): string {
+  return Deno.makeTempDirSync({ prefix: `streamnest-torture-${Deno.pid}-` });
+}

@@ -8,7 +8,7 @@ import { Random } from "../e2e/support/random.ts";
 import { violationsOf } from "./checker.ts";
 import { TortureCluster } from "./cluster.ts";
 import { type FaultWorld, inflict } from "./faults.ts";
-import type { Violation } from "./history.ts";
+import type { Violation, WriterHistory } from "./history.ts";
 import { CommitWatch } from "./load/commit_watch.ts";
 import { libraryHttp, memberHttp, plainHttp, readHttp } from "./load/http.ts";
 import { memberKafkajs, writeKafkajs } from "./load/kafkajs.ts";
@@ -55,11 +55,8 @@ export interface TortureResult {
   readonly faults: readonly FaultRecord[];
   readonly violations: readonly Violation[];
   readonly seconds: number;
-  readonly writers: readonly {
-    readonly name: string;
-    readonly sent: number;
-    readonly acknowledged: number;
-  }[];
+  /** Those of one client have the same name up to a slash. */
+  readonly writers: readonly WriterHistory[];
   readonly readers: ReadonlyMap<string, number>;
   /** Records stored in the end. */
   readonly stored: number;
@@ -83,10 +80,10 @@ export async function torture(options: TortureOptions): Promise<TortureResult> {
     smallDiskOf: options.withSmallDisk ? 2 : undefined,
     smallDiskBytes: SMALL_DISK_BYTES,
     flags: options.flags,
-    onUnexpectedEnd: (what) => run.unexpected(what),
   });
-  const run = new TortureRun(cluster, options);
-  return await run.run();
+  const result = await new TortureRun(cluster, options).run();
+  if (result.violations.length > 0) cluster.keepSmallDisk();
+  return result;
 }
 
 class TortureRun {
@@ -106,10 +103,8 @@ class TortureRun {
       paceMs: options.paceMs,
     });
     this.#watch = new CommitWatch(this.#stage, GROUP);
-  }
-
-  unexpected(what: string): void {
-    this.#stage.violation("a broker runs until it is told to stop", what);
+    cluster.onUnexpectedEnd = (what) =>
+      this.#stage.violation("a broker runs until it is told to stop", what);
   }
 
   async run(): Promise<TortureResult> {
@@ -142,11 +137,7 @@ class TortureRun {
       faults: this.#faults,
       violations,
       seconds: (performance.now() - this.#startedMs) / 1000,
-      writers: stage.writers.map((writer) => ({
-        name: writer.name,
-        sent: writer.sentCount,
-        acknowledged: writer.acknowledgedCount,
-      })),
+      writers: stage.writers,
       readers: stage.readings.counts,
       stored: logs.reduce((sum, log) => sum + log.length, 0),
     };
@@ -314,12 +305,8 @@ class TortureRun {
   }
 
   async #untilDone(loads: readonly Load[]): Promise<void> {
-    const done = Promise.all(loads.map((load) => load.done));
     let isDone = false;
-    done.then(() => isDone = true, (error) => {
-      isDone = true;
-      this.#stage.violation("clients end when they are told to", `${error}`);
-    });
+    Promise.all(loads.map((load) => load.done)).then(() => isDone = true);
     if (await this.#until(() => isDone, END_DEADLINE_MS)) return;
     this.#stage.violation(
       "clients end when they are told to",

@@ -25,7 +25,7 @@ export class CommitWatch {
         await pause(PAUSE_MS, finish);
       }
     };
-    return { done: run() };
+    return this.#stage.load("the watch of commits", run());
   }
 
   /** False: the broker did not answer. */
@@ -57,6 +57,7 @@ export class CommitWatch {
       }
       this.highest[slot] = Math.max(before, committedOffset);
     }
+    this.#stage.committed(this.highest);
     return true;
   }
 }

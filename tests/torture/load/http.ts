@@ -32,7 +32,7 @@ export function plainHttp(stage: Stage, name: string): Load {
       await pause(stage.paceMs, signal);
     }
   };
-  return { done: run() };
+  return stage.load(name, run());
 }
 
 async function post(
@@ -89,7 +89,7 @@ export function libraryHttp(stage: Stage, name: string, topic: string): Load {
     await producer.flush();
     producer.close();
   };
-  return { done: run() };
+  return stage.load(name, run());
 }
 
 /** Reads a topic from the beginning with the client library. */
@@ -124,7 +124,7 @@ export function readHttp(stage: Stage, name: string, topic: string): Load {
   };
   const done = run();
   stage.finish.addEventListener("abort", () => consumer.stop());
-  return { done, reader: { name, slots } };
+  return stage.load(name, done, { name, slots });
 }
 
 /** A member of a group on the HTTP door. */
@@ -150,7 +150,7 @@ export function memberHttp(stage: Stage, name: string, group: string): Load {
       for (const { topic, partition, offset, message } of records) {
         const slot = stage.slotsOf(topic)[partition];
         const value = message ?? "";
-        stage.readings.observe({ reader: name, slot, offset, value, group });
+        stage.memberObserves({ reader: name, slot, offset, value, group });
       }
     }
   };
@@ -161,7 +161,7 @@ export function memberHttp(stage: Stage, name: string, group: string): Load {
   const left = new Promise<void>((resolve) =>
     stage.finish.addEventListener("abort", () => resolve(leave()))
   );
-  return { done: Promise.all([done, left]).then(() => {}) };
+  return stage.load(name, Promise.all([done, left]).then(() => {}));
 }
 
 function library(stage: Stage): Cluster {

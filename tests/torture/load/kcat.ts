@@ -3,6 +3,7 @@
  * which must end well; and a reader that lives as long as the run.
  */
 import { TextLineStream } from "../../../broker/cluster/text_line_stream.ts";
+import type { WriterHistory } from "../history.ts";
 import { type Load, pause, type Stage } from "./stage.ts";
 
 const RECORDS_PER_PROCESS = 200;
@@ -12,6 +13,9 @@ const TUNING = [
   "reconnect.backoff.max.ms=500",
   "topic.metadata.refresh.interval.ms=2000",
 ].flatMap((setting) => ["-X", setting]);
+
+/** kcat ends when it reaches no broker at all; that is its way, not our fault. */
+const NOBODY_THERE = /All broker connections are down/;
 
 function addresses(stage: Stage): string {
   return stage.brokers.map(({ kafka }) => kafka).join(",");
@@ -26,10 +30,33 @@ function lines(
 }
 
 export function writeKcat(stage: Stage, name: string): Load {
-  const history = stage.writer(name, { isIdempotent: true });
   const { slots, signal } = stage;
 
-  const writeSome = async (slot: number) => {
+  const feed = async (
+    stdin: WritableStream<Uint8Array<ArrayBuffer>>,
+    history: WriterHistory,
+    numbers: number[],
+    slot: number,
+  ) => {
+    const input = stdin.getWriter();
+    const encoder = new TextEncoder();
+    try {
+      while (!signal.aborted && numbers.length < RECORDS_PER_PROCESS) {
+        const number = history.sent(slot);
+        numbers.push(number);
+        await input.write(encoder.encode(`${history.value(number)}\n`));
+        await pause(stage.paceMs, signal);
+      }
+      await input.close();
+    } catch {
+      // It has ended, and its exit code says whether that is right.
+    }
+  };
+
+  // Each process is a producer of its own, whose records keep their order.
+  const writeSome = async (turn: number) => {
+    const history = stage.writer(`${name}/${turn}`, { isIdempotent: true });
+    const slot = turn % slots.length;
     const { topic, partition } = slots[slot];
     const child = new Deno.Command("kcat", {
       args: [
@@ -57,17 +84,10 @@ export function writeKcat(stage: Stage, name: string): Load {
         stage.acknowledged(slot);
       }
     })();
-    const input = child.stdin.getWriter();
-    const encoder = new TextEncoder();
-    while (!signal.aborted && numbers.length < RECORDS_PER_PROCESS) {
-      const number = history.sent(slot);
-      numbers.push(number);
-      await input.write(encoder.encode(`${history.value(number)}\n`));
-      await pause(stage.paceMs, signal);
-    }
-    await input.close();
+    await feed(child.stdin, history, numbers, slot);
     const { code } = await child.status;
     await listening;
+    if (complaints.some((line) => NOBODY_THERE.test(line))) return;
     if (code !== 0 || acknowledged < numbers.length) {
       stage.violation(
         name,
@@ -80,55 +100,59 @@ export function writeKcat(stage: Stage, name: string): Load {
 
   const run = async () => {
     for (let turn = 0; !signal.aborted; turn++) {
-      await writeSome(turn % slots.length);
+      await writeSome(turn);
     }
   };
-  return { done: run().catch((error) => stage.violation(name, `${error}`)) };
+  return stage.load(name, run());
 }
 
-/** Reads a topic from the beginning; must not end by itself. */
+/** Reads a topic from the beginning; when kcat ends, again from there. */
 export function readKcat(stage: Stage, name: string, topic: string): Load {
   const slots = stage.slotsOf(topic);
-  const child = new Deno.Command("kcat", {
-    args: [
-      ...["-b", addresses(stage), "-C", "-t", topic, "-o", "beginning"],
-      ...["-u", "-q", "-f", "%p %o %s\\n", ...TUNING],
-      ...["-X", "auto.offset.reset=error"],
-    ],
-    stdin: "null",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
-  const complaints: string[] = [];
-  const listening = (async () => {
-    for await (const line of lines(child.stderr)) {
-      complaints.push(line);
-      if (complaints.length > 100) complaints.shift();
-    }
-  })();
-  const run = async () => {
+  const { readings, finish } = stage;
+  /** Undefined: it may be started again. */
+  const readOnce = async (): Promise<string | undefined> => {
+    const child = new Deno.Command("kcat", {
+      args: [
+        ...["-b", addresses(stage), "-C", "-t", topic, "-o", "beginning"],
+        ...["-u", "-q", "-f", "%p %o %s\\n", ...TUNING],
+        ...["-X", "auto.offset.reset=error"],
+      ],
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    const end = () => {
+      try {
+        child.kill("SIGTERM");
+      } catch {
+        // It has ended already.
+      }
+    };
+    finish.addEventListener("abort", end);
+    const complaining = new Response(child.stderr).text();
     for await (const line of lines(child.stdout)) {
-      const [, partition, offset, value] = /^(\d+) (\d+) (.*)$/.exec(line)!;
-      stage.readings.observeNext({
-        reader: name,
-        slot: slots[Number(partition)],
-        offset: Number(offset),
-        value,
-      });
+      const match = /^(\d+) (\d+) (.*)$/.exec(line);
+      if (match === null) continue;
+      const slot = slots[Number(match[1])];
+      const offset = Number(match[2]);
+      const observation = { reader: name, slot, offset, value: match[3] };
+      const isNew = offset >= readings.nextOf(name)[slot];
+      if (isNew) readings.observeNext(observation);
+      else readings.observe(observation);
     }
+    finish.removeEventListener("abort", end);
     const { code } = await child.status;
-    await listening;
-    if (!stage.finish.aborted) {
-      const why = complaints.slice(-5).join("; ");
-      stage.violation(name, `ended with exit code ${code}: ${why}`);
+    const complaints = await complaining;
+    if (finish.aborted || NOBODY_THERE.test(complaints)) return undefined;
+    return `ended with exit code ${code}: ${complaints.slice(-500)}`;
+  };
+  const run = async () => {
+    while (!finish.aborted) {
+      const fault = await readOnce();
+      if (fault !== undefined) return stage.violation(name, fault);
+      await pause(stage.paceMs, finish);
     }
   };
-  stage.finish.addEventListener("abort", () => {
-    try {
-      child.kill("SIGTERM");
-    } catch {
-      // It has ended already.
-    }
-  });
-  return { done: run(), reader: { name, slots } };
+  return stage.load(name, run(), { name, slots });
 }

@@ -4,11 +4,15 @@
  * acknowledgement. Owns no client.
  */
 import {
+  type Observation,
   Readings,
   type Slot,
   type Violation,
   WriterHistory,
 } from "../history.ts";
+
+/** Longer than an answer can be on its way. */
+const LONG_AGO_MS = 15_000;
 
 export interface Door {
   /** `host:port`. */
@@ -18,7 +22,7 @@ export interface Door {
 
 /** A client at work. */
 export interface Load {
-  /** Resolves when it has ended, nothing on its way. */
+  /** Resolves when it has ended, nothing on its way; never rejects. */
   readonly done: Promise<void>;
   /** It reads every offset of these slots, in order. */
   readonly reader?: {
@@ -45,6 +49,10 @@ export class Stage {
   readonly violations: Violation[] = [];
   readonly #writing = new AbortController();
   readonly #finishing = new AbortController();
+  /** What a group had committed at some time, by slot; the oldest first. */
+  readonly #committed: { atMs: number; highest: readonly number[] }[] = [];
+  /** By member and slot. */
+  readonly #memberNext = new Map<string, number>();
   readonly #lastAckMs: number[];
   readonly #longestGapMs: number[];
 
@@ -97,8 +105,51 @@ export class Stage {
     return history;
   }
 
+  /** A client's work; its failure is a violation. */
+  load(name: string, done: Promise<void>, reader?: Load["reader"]): Load {
+    const settled = done.catch((error) => this.violation(name, `${error}`));
+    return { done: settled, reader };
+  }
+
   violation(rule: string, detail: string): void {
     this.violations.push({ rule, detail });
+  }
+
+  /** What the group has committed, by slot; -1: nothing. */
+  committed(highest: readonly number[]): void {
+    this.#committed.push({ atMs: performance.now(), highest: [...highest] });
+  }
+
+  /**
+   * A member of the group was given a record: one of which it was told again
+   * must not lie below what was committed long before.
+   */
+  memberObserves(observation: Observation & { group: string }): void {
+    const { reader, slot, offset } = observation;
+    const key = `${reader} ${slot}`;
+    const next = this.#memberNext.get(key);
+    this.#memberNext.set(key, offset + 1);
+    this.readings.observe(observation);
+    if (next === offset) return;
+    const floor = this.#committedLongAgo(slot);
+    if (offset >= floor) return;
+    const { topic, partition } = this.slots[slot];
+    this.violation(
+      "a member goes on where the group has committed",
+      `${reader} was given ${topic}/${partition} offset ${offset}, ` +
+        `long after ${floor} was committed`,
+    );
+  }
+
+  #committedLongAgo(slot: number): number {
+    const beforeMs = performance.now() - LONG_AGO_MS;
+    while (this.#committed.length > 1 && this.#committed[1].atMs < beforeMs) {
+      this.#committed.shift();
+    }
+    const [oldest] = this.#committed;
+    return oldest === undefined || oldest.atMs > beforeMs
+      ? 0
+      : oldest.highest[slot];
   }
 
   /** Something was stored in a slot just now. */
