@@ -131,7 +131,7 @@ function openHttpDoor(parts: DoorParts): number {
 function openKafkaDoor(parts: DoorParts, port: number): void {
   const { config, environment, logger, room, stops, failed } = parts;
   const { view, operations, batches, coordinators, metrics } = room;
-  const { access, replicas } = room;
+  const { access, followers, replicas } = room;
   const directory = config.brokerDirectory;
   const door = createKafkaDoor({
     environment,
@@ -140,6 +140,7 @@ function openKafkaDoor(parts: DoorParts, port: number): void {
       view,
       operations,
       batches,
+      followers,
       coordinators: { ...coordinators, environment },
       diagnostics: new Diagnostics({ access, replicas, directory }),
       brokerId: config.id,

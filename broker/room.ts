@@ -17,6 +17,7 @@ import type { Logger } from "./logger.ts";
 import { BrokerMetrics } from "./metrics.ts";
 import { Batches } from "./operations/batches.ts";
 import { Cluster } from "./operations/cluster.ts";
+import { FollowerFetches } from "./operations/follower_fetch.ts";
 import { GroupDesk } from "./operations/group_desk.ts";
 import type { Operations } from "./operations/operations.ts";
 import { PartitionAccess } from "./operations/partition_access.ts";
@@ -46,6 +47,7 @@ export class Room {
   readonly access: PartitionAccess;
   readonly topics: Topics;
   readonly batches: Batches;
+  readonly followers: FollowerFetches;
   readonly operations: Operations;
   readonly coordinators: Coordinators;
   readonly groups: GroupDesk;
@@ -90,6 +92,13 @@ export class Room {
     const { access, view, replicas, membership, metrics } = this;
     const guard = new SchemaGuard(view);
     this.batches = new Batches({ access, guard, environment, metrics });
+    this.followers = new FollowerFetches({
+      view,
+      // No replica takes followers yet.
+      replicas: { replica: () => undefined },
+      environment,
+      onServed: () => {},
+    });
     this.topics = new Topics({
       view,
       environment,

@@ -7,6 +7,7 @@ import type { MetadataView } from "../cluster/metadata_view.ts";
 import type { Environment } from "../environment.ts";
 import type { Batches } from "../operations/batches.ts";
 import type { Diagnostics } from "../operations/diagnostics.ts";
+import type { FollowerFetches } from "../operations/follower_fetch.ts";
 import type { Groups } from "../operations/groups.ts";
 import type { Markers } from "../operations/markers.ts";
 import type { Operations } from "../operations/operations.ts";
@@ -60,6 +61,7 @@ export interface KafkaParts {
   readonly view: MetadataView;
   readonly operations: Operations;
   readonly batches: Batches;
+  readonly followers: FollowerFetches;
   readonly coordinators: CoordinatorParts;
   readonly diagnostics: Diagnostics;
   readonly brokerId: number;
@@ -84,7 +86,7 @@ function topicApis(parts: KafkaParts): ServedApi[] {
   const configs: ConfigResources = { ...parts, topics };
   return [
     produceHandler(batches),
-    fetchHandler(batches, view),
+    fetchHandler(parts),
     listOffsetsHandler(batches),
     offsetForLeaderEpochHandler(batches),
     metadataHandler({ ...parts, topics }),

@@ -165,6 +165,7 @@ export class TestBroker {
       view,
       operations,
       batches: this.room.batches,
+      followers: this.room.followers,
       coordinators: { environment, groups, transactions, markers },
       diagnostics: new Diagnostics({
         access,

@@ -1,11 +1,14 @@
 /**
- * Fetch 4-17: whole batches as stored, in the order of the request. Sessions
- * (KIP-227) are refused: every answer is full and has session id 0.
+ * Fetch 4-17: whole batches as stored, in the order of the request; for
+ * consumers here, for followers by `follower_answers.ts`. Sessions (KIP-227) are
+ * refused: every answer is full and has session id 0.
  */
 import { Failure } from "../../../contract/errors.ts";
 import type { MetadataView } from "../../cluster/metadata_view.ts";
 import type { Batches, FetchedPartition } from "../../operations/batches.ts";
+import type { FollowerFetches } from "../../operations/follower_fetch.ts";
 import { kafkaCode } from "../answers.ts";
+import { answerFollower, followerId } from "../follower_answers.ts";
 import { serve } from "../handler.ts";
 import { fetchApi } from "../messages/fetch.ts";
 
@@ -23,8 +26,19 @@ const FIRST_VERSION_BY_ID = 13;
 const READ_COMMITTED = 1;
 const NO_BYTES = new Uint8Array();
 
-export function fetchHandler(batches: Batches, view: MetadataView) {
-  return serve(fetchApi, async (request, { apiVersion, signal, allocate }) => {
+export interface FetchHandlerOptions {
+  readonly batches: Batches;
+  readonly followers: FollowerFetches;
+  readonly view: MetadataView;
+}
+
+export function fetchHandler(options: FetchHandlerOptions) {
+  const { batches, view } = options;
+  return serve(fetchApi, async (request, context) => {
+    const { apiVersion, signal, allocate } = context;
+    if (followerId(request, apiVersion) >= 0) {
+      return await answerFollower(options, request, context, FETCH_LIMITS);
+    }
     const byId = apiVersion >= FIRST_VERSION_BY_ID;
     // Looked up once: a topic may go while the request waits.
     const topics = request.topics.map((asked) => ({

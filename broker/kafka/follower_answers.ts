@@ -1,0 +1,100 @@
+/**
+ * Fetch as followers ask it: from the wire to the operation and back. What no
+ * field of Kafka's carries goes where consumers never look: of a follower out of
+ * range, `divergingEpoch` tells the end of the leader's log.
+ */
+import type { MetadataView } from "../cluster/metadata_view.ts";
+import type {
+  FollowerFetches,
+  FollowerFetchPartition,
+} from "../operations/follower_fetch.ts";
+import type { FetchAnswer } from "../replication/fetch_source.ts";
+import { kafkaCode } from "./answers.ts";
+import type { RequestOf, ResponseInputOf } from "./codec/api.ts";
+import type { RequestContext } from "./handler.ts";
+import { fetchApi } from "./messages/fetch.ts";
+
+type FetchRequest = RequestOf<typeof fetchApi>;
+type FetchResponse = ResponseInputOf<typeof fetchApi>;
+
+const FIRST_VERSION_BY_ID = 13;
+const FIRST_VERSION_WITH_STATE = 15;
+const NO_BYTES = new Uint8Array();
+
+/** -1 or below: a consumer asks. */
+export function followerId(request: FetchRequest, apiVersion: number): number {
+  return apiVersion < FIRST_VERSION_WITH_STATE
+    ? request.replicaId
+    : request.replicaState.replicaId;
+}
+
+export async function answerFollower(
+  parts: { followers: FollowerFetches; view: MetadataView },
+  request: FetchRequest,
+  { apiVersion, signal, allocate }: RequestContext,
+  limits: { maxWaitMs: number; maxBytes: number },
+): Promise<FetchResponse> {
+  const { image } = parts.view;
+  const partitions = request.topics.flatMap(
+    (asked): FollowerFetchPartition[] => {
+      const topic = apiVersion >= FIRST_VERSION_BY_ID
+        ? image.topicById(asked.topicId)?.name
+        : asked.topic;
+      return asked.partitions.map((each) => ({
+        topic,
+        partition: each.partition,
+        fetchOffset: each.fetchOffset,
+        lastFetchedEpoch: each.lastFetchedEpoch,
+        currentLeaderEpoch: each.currentLeaderEpoch,
+        maxBytes: each.partitionMaxBytes,
+      }));
+    },
+  );
+  const answers = await parts.followers.fetch({
+    brokerId: followerId(request, apiVersion),
+    partitions,
+    maxWaitMs: Math.min(request.maxWaitMs, limits.maxWaitMs),
+    minBytes: Math.min(request.minBytes, limits.maxBytes),
+    maxBytes: Math.min(request.maxBytes, limits.maxBytes),
+    signal,
+    allocate,
+  });
+  let next = 0;
+  const responses = request.topics.map(({ topic, topicId, partitions }) => ({
+    topic,
+    topicId,
+    partitions: partitions.map(({ partition }) =>
+      encoded(partition, answers[next++])
+    ),
+  }));
+  return { responses };
+}
+
+function encoded(partitionIndex: number, answer: FetchAnswer) {
+  const base = {
+    partitionIndex,
+    errorCode: 0,
+    highWatermark: -1,
+    abortedTransactions: null,
+    records: NO_BYTES,
+  };
+  switch (answer.kind) {
+    case "records": {
+      const { highWatermark, logStartOffset, bytes: records } = answer;
+      return { ...base, highWatermark, logStartOffset, records };
+    }
+    case "diverged": {
+      const { epoch, endOffset } = answer;
+      return { ...base, divergingEpoch: { epoch, endOffset } };
+    }
+    case "outOfRange":
+      return {
+        ...base,
+        errorCode: kafkaCode("OFFSET_OUT_OF_RANGE"),
+        logStartOffset: answer.logStartOffset,
+        divergingEpoch: { endOffset: answer.logEndOffset },
+      };
+    case "refused":
+      return { ...base, errorCode: kafkaCode(answer.code) };
+  }
+}
