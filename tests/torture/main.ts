@@ -116,6 +116,7 @@ async function main(args: readonly string[]): Promise<number> {
       replicationFactor: parsed.replicationFactor,
       longestHoldMs: 6000,
       paceMs: 20,
+      hasPatientClients: true,
       flags: parsed.flags,
       folder,
       tell: (line) => console.log(line),

@@ -27,6 +27,7 @@ Deno.test("Nothing is lost, doubled or changed by a short torture", async () => 
     replicationFactor: 3,
     longestHoldMs: 2000,
     paceMs: 20,
+    hasPatientClients: true,
     withKcat: program("kcat", "").missing() === undefined,
     withNetwork: false,
     withSmallDisk: false,

@@ -20,12 +20,16 @@ import { differences } from "./replicas.ts";
 export interface TortureOptions {
   readonly seed: number;
   readonly durationMs: number;
+  /** Ends sooner after so many. */
+  readonly mostFaults?: number;
   readonly kinds: readonly FaultKind[];
   readonly brokers: number;
   readonly replicationFactor: number;
   readonly longestHoldMs: number;
   /** Between two sends of one writer. */
   readonly paceMs: number;
+  /** Clients of others are told to try for as long as it takes. */
+  readonly hasPatientClients: boolean;
   readonly withKcat: boolean;
   readonly withNetwork: boolean;
   readonly withSmallDisk: boolean;
@@ -101,6 +105,7 @@ class TortureRun {
       brokers: cluster.brokers,
       topics: TOPICS,
       paceMs: options.paceMs,
+      hasPatientClients: options.hasPatientClients,
     });
     this.#watch = new CommitWatch(this.#stage, GROUP);
     cluster.onUnexpectedEnd = (what) =>
@@ -190,7 +195,7 @@ class TortureRun {
   }
 
   async #inflictAll(): Promise<void> {
-    const { durationMs, kinds, seed, signal } = this.#options;
+    const { durationMs, kinds, seed, signal, mostFaults } = this.#options;
     const steps = plan({
       random: new Random(seed),
       kinds,
@@ -201,6 +206,7 @@ class TortureRun {
     const endMs = this.#startedMs + durationMs;
     for (const step of steps) {
       if (performance.now() > endMs || signal.aborted) return;
+      if (this.#faults.length === mostFaults) return;
       if (!await this.#inflictOne(step)) return;
     }
   }

@@ -19,9 +19,11 @@ export async function call<Body = ProblemDocument>(
   url: string,
   body?: unknown,
   method = body === undefined ? "GET" : "POST",
+  signal?: AbortSignal,
 ): Promise<Reply<Body>> {
   const response = await fetch(url, {
     method,
+    signal,
     body: body === undefined ? undefined : JSON.stringify(body),
   });
   const text = await response.text();

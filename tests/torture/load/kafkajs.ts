@@ -10,13 +10,15 @@ import { type Load, pause, type Stage } from "./stage.ts";
 
 const MOST_RECORDS_PER_SEND = 5;
 const REQUEST_TIMEOUT_MS = 5000;
+const PATIENCE = { retries: 1000, initialRetryTime: 50, maxRetryTime: 500 };
 
 function client(stage: Stage): Kafka {
   return new Kafka({
     clientId: "torture",
     brokers: stage.brokers.map(({ kafka }) => kafka),
-    requestTimeout: REQUEST_TIMEOUT_MS,
-    retry: { retries: 1000, initialRetryTime: 50, maxRetryTime: 500 },
+    ...stage.hasPatientClients
+      ? { requestTimeout: REQUEST_TIMEOUT_MS, retry: PATIENCE }
+      : {},
     logLevel: logLevel.NOTHING,
   });
 }
@@ -109,12 +111,11 @@ export function memberKafkajs(stage: Stage, name: string, group: string): Load {
     sessionTimeout: 6000,
     heartbeatInterval: 500,
     maxWaitTimeInMs: 200,
-    retry: {
-      retries: 1000,
-      initialRetryTime: 50,
-      maxRetryTime: 500,
-      restartOnFailure: () => Promise.resolve(true),
-    },
+    ...stage.hasPatientClients
+      ? {
+        retry: { ...PATIENCE, restartOnFailure: () => Promise.resolve(true) },
+      }
+      : {},
   });
   const run = async () => {
     await consumer.connect();

@@ -37,6 +37,8 @@ export interface StageOptions {
   readonly topics: { readonly [topic: string]: number };
   /** Between two sends of one writer. */
   readonly paceMs: number;
+  /** Clients of others are told to try for as long as it takes. */
+  readonly hasPatientClients: boolean;
 }
 
 export class Stage {
@@ -44,6 +46,7 @@ export class Stage {
   readonly topics: readonly string[];
   readonly slots: readonly Slot[];
   readonly paceMs: number;
+  readonly hasPatientClients: boolean;
   readonly readings: Readings;
   readonly writers: WriterHistory[] = [];
   readonly violations: Violation[] = [];
@@ -56,7 +59,9 @@ export class Stage {
   readonly #lastAckMs: number[];
   readonly #longestGapMs: number[];
 
-  constructor({ brokers, topics, paceMs }: StageOptions) {
+  constructor(options: StageOptions) {
+    const { brokers, topics, paceMs, hasPatientClients } = options;
+    this.hasPatientClients = hasPatientClients;
     this.brokers = brokers;
     this.topics = Object.keys(topics);
     this.slots = Object.entries(topics).flatMap(([topic, partitions]) =>
