@@ -120,10 +120,10 @@ export const TOPIC_SETTINGS = {
     "Age below which a record is not compacted",
   ),
   "min.insync.replicas": number(
-    1,
+    undefined,
     1,
     INT32,
-    "In-sync replicas that a record must reach before it is acknowledged",
+    "In-sync replicas that a record must reach before it is acknowledged; by default the majority of the topic's replicas",
   ),
   "retention.bytes": number(
     DEFAULT_LOG_CONFIG.retentionBytes,
@@ -149,6 +149,13 @@ export const TOPIC_SETTINGS = {
     SAFE,
     "Age at which a segment is closed and the next begun",
   ),
+  "unclean.leader.election.enable": {
+    kind: "choice",
+    default: "false",
+    choices: ["true", "false"],
+    documentation:
+      "Whether a replica that is not in sync may lead when no in-sync one is left, at the price of acknowledged records",
+  },
 } as const satisfies Record<string, SettingRow>;
 
 export type TopicSettingName = keyof typeof TOPIC_SETTINGS;
@@ -160,6 +167,7 @@ export interface TopicSettings {
   readonly flushMs: number | undefined;
   readonly maxMessageBytes: number;
   readonly minInsyncReplicas: number;
+  readonly uncleanLeaderElection: boolean;
   readonly logAppendTime: boolean;
   readonly timestampBeforeMaxMs: number;
   readonly timestampAfterMaxMs: number;
@@ -225,22 +233,42 @@ function brief(text: string): string {
   return text.length <= 50 ? text : `${text.slice(0, 50)}...`;
 }
 
+/** What the settings of a topic follow from. */
+export interface ConfiguredTopic {
+  readonly config: TopicConfig;
+  readonly replicationFactor: number;
+}
+
 /** The text of a setting: the topic's, else the broker's, else the default. */
 export function topicSettingText(
   name: TopicSettingName,
-  config: TopicConfig,
+  topic: ConfiguredTopic,
   brokerDefaults: TopicConfig,
 ): string | undefined {
-  return config[name] ?? brokerDefaults[name] ?? TOPIC_SETTINGS[name].default;
+  const own = topic.config[name];
+  if (own === undefined && name === "min.insync.replicas") {
+    return String(defaultMinInsync(topic, brokerDefaults[name]));
+  }
+  return own ?? brokerDefaults[name] ?? TOPIC_SETTINGS[name].default;
 }
 
-/** `config` and `brokerDefaults` hold no faults. */
+/** The broker's default never asks for more replicas than a topic has. */
+function defaultMinInsync(
+  { replicationFactor }: ConfiguredTopic,
+  brokerDefault: string | undefined,
+): number {
+  return brokerDefault === undefined
+    ? Math.floor(replicationFactor / 2) + 1
+    : Math.min(Number(brokerDefault), replicationFactor);
+}
+
+/** Neither `topic.config` nor `brokerDefaults` holds faults. */
 export function readTopicSettings(
-  config: TopicConfig,
+  topic: ConfiguredTopic,
   brokerDefaults: TopicConfig,
 ): TopicSettings {
   const text = (name: TopicSettingName) =>
-    topicSettingText(name, config, brokerDefaults);
+    topicSettingText(name, topic, brokerDefaults);
   const value = (name: TopicSettingName) => Number(text(name));
   const policies = partsOf(text("cleanup.policy") ?? "");
   const flushMs = text("flush.ms");
@@ -265,6 +293,7 @@ export function readTopicSettings(
     flushMs: flushMs === undefined ? undefined : Number(flushMs),
     maxMessageBytes: value("max.message.bytes"),
     minInsyncReplicas: value("min.insync.replicas"),
+    uncleanLeaderElection: text("unclean.leader.election.enable") === "true",
     logAppendTime: text("message.timestamp.type") === "LogAppendTime",
     timestampBeforeMaxMs: value("message.timestamp.before.max.ms"),
     timestampAfterMaxMs: value("message.timestamp.after.max.ms"),

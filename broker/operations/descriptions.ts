@@ -11,6 +11,7 @@ import type {
   TopicImage,
 } from "../cluster/metadata_image.ts";
 import {
+  type ConfiguredTopic,
   TOPIC_SETTINGS,
   type TopicConfig,
   type TopicSettingName,
@@ -60,14 +61,14 @@ export function partitionLocations(
 
 /** In the order of the table, which is alphabetical. */
 export function configEntries(
-  config: TopicConfig,
+  topic: ConfiguredTopic,
   brokerDefaults: TopicConfig,
 ): TopicConfigEntry[] {
   return Object.entries(TOPIC_SETTINGS).map(([name, { documentation }]) => ({
     name,
-    value: topicSettingText(name as TopicSettingName, config, brokerDefaults) ??
+    value: topicSettingText(name as TopicSettingName, topic, brokerDefaults) ??
       null,
-    isDefault: config[name] === undefined,
+    isDefault: topic.config[name] === undefined,
     documentation,
   }));
 }
@@ -83,6 +84,6 @@ export function topicView(
     replicationFactor: topic.replicationFactor,
     isInternal: topic.isInternal,
     partitions: partitionLocations(topic, image),
-    config: configEntries(topic.config, brokerDefaults),
+    config: configEntries(topic, brokerDefaults),
   };
 }

@@ -79,10 +79,7 @@ export class Records implements RecordOperations {
     if (known === undefined) return undefined;
     const { guard } = this.#options;
     while (guard.isLoading(topic)) await guard.ready(topic);
-    const settings = readTopicSettings(
-      known.config,
-      this.#options.topicDefaults,
-    );
+    const settings = readTopicSettings(known, this.#options.topicDefaults);
     const nowMs = this.#options.environment.clock.nowMs();
     return internalTopicFault(topic) ??
       recordFault(records, settings, nowMs) ?? guard.check(topic, records);

@@ -183,7 +183,7 @@ export class ReplicaManager {
   }
 
   #settingsOf(topic: TopicImage): TopicSettings {
-    return readTopicSettings(topic.config, this.#options.topicDefaults);
+    return readTopicSettings(topic, this.#options.topicDefaults);
   }
 
   /** The partitions of a topic that have a replica on this broker. */

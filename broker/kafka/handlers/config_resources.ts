@@ -18,6 +18,7 @@ const SOURCE_TOPIC = 1;
 const SOURCE_STATIC_BROKER = 4;
 const SOURCE_DEFAULT = 5;
 /** Kafka's numbers of configuration types. */
+const TYPE_BOOLEAN = 1;
 const TYPE_STRING = 2;
 const TYPE_LONG = 5;
 const TYPE_LIST = 7;
@@ -111,6 +112,7 @@ function unknownType(type: number): Failure {
 
 function configType(name: string): number {
   if (!isTopicSetting(name)) return TYPE_STRING;
+  if (name === "unclean.leader.election.enable") return TYPE_BOOLEAN;
   const { kind } = TOPIC_SETTINGS[name];
   return kind === "number"
     ? TYPE_LONG
