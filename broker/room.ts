@@ -13,6 +13,7 @@ import { Orphans } from "./cluster/orphans.ts";
 import type { BrokerConfig } from "./config.ts";
 import { Coordinators } from "./coordinators.ts";
 import type { Environment } from "./environment.ts";
+import { KafkaFetchSource } from "./kafka/fetch_source.ts";
 import type { Logger } from "./logger.ts";
 import { BrokerMetrics } from "./metrics.ts";
 import { Batches } from "./operations/batches.ts";
@@ -53,6 +54,7 @@ export class Room {
   readonly groups: GroupDesk;
   readonly #options: RoomOptions;
   readonly #orphans: Orphans;
+  readonly #source: KafkaFetchSource;
   #unsubscribe = () => {};
 
   constructor(options: RoomOptions) {
@@ -68,20 +70,33 @@ export class Room {
       version: options.version,
       replicas: () => this.replicas.replicas(),
     });
+    this.#source = new KafkaFetchSource({
+      environment,
+      view: this.view,
+      brokerId: config.id,
+      onFetched: () => {},
+    });
     this.replicas = new ReplicaManager({
       environment,
       logger,
       brokerId: config.id,
       directory: config.brokerDirectory,
       topicDefaults: config.topicDefaults,
+      view: this.view,
+      source: this.#source,
+      holdsLease: () => this.membership.holdsLease,
       onFlush: (topic, partition, seconds) =>
         this.metrics.flushed(topic, partition, seconds),
+      onIsrChanged: () => {},
+      onFetched: () => {},
+      onFatal: options.onFault,
     });
     this.membership = new Membership({
       view: this.view,
       environment,
       logger,
       broker: brokerFact(config),
+      onLease: () => this.replicas.recheck(),
     });
     this.#orphans = new Orphans({
       ...options,
@@ -94,8 +109,7 @@ export class Room {
     this.batches = new Batches({ access, guard, environment, metrics });
     this.followers = new FollowerFetches({
       view,
-      // No replica takes followers yet.
-      replicas: { replica: () => undefined },
+      replicas,
       environment,
       onServed: () => {},
     });
@@ -175,12 +189,13 @@ export class Room {
     this.#orphans.start();
   }
 
+  /** Takes no new duties. */
   leave(): Promise<void> {
     this.#orphans.stop();
-    return this.membership.leave();
+    return Promise.resolve();
   }
 
-  /** Answers who waits, flushes and closes. */
+  /** Answers who waits, flushes and closes, and gives up the lease. */
   async close(): Promise<void> {
     this.groups.close();
     this.coordinators.close();
@@ -188,6 +203,8 @@ export class Room {
     try {
       await this.replicas.close();
     } finally {
+      this.#source.close();
+      await this.membership.leave();
       this.view.close();
     }
   }

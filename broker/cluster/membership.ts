@@ -23,6 +23,8 @@ export interface MembershipOptions {
   readonly environment: Environment;
   readonly logger: Logger;
   readonly broker: BrokerFact;
+  /** The lease is there, or is there again: what waited for it may go on. */
+  onLease(): void;
 }
 
 export class Membership {
@@ -107,7 +109,8 @@ export class Membership {
     this.#leaseTtlMs = lease.ttlMs;
     this.#leaseEndsMs = askedAtMs + lease.ttlMs;
     // It was asked to leave meanwhile.
-    if (this.#stopped) await this.#giveUpLease();
+    if (this.#stopped) return await this.#giveUpLease();
+    this.#options.onLease();
   }
 
   #scheduleKeepAlive(): void {

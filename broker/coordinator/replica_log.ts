@@ -66,7 +66,7 @@ export class ReplicaLog<Record> implements InternalLog<Record> {
     const outcome = await this.#replica.appendBatch(
       builder.build(),
       records.length,
-      { timeoutMs: Infinity, waitForDurable: true },
+      { timeoutMs: Infinity, wait: "inSync" },
     );
     return outcome instanceof Failure ? outcome : undefined;
   }

@@ -104,8 +104,11 @@ export class Batches {
     const { recordCount } = header;
     const appended = await replica.appendBatch(bytes, recordCount, {
       timeoutMs: options.timeoutMs,
-      waitForDurable: options.acks === -1 ||
-        (options.acks === 1 && settings.flushMessages === 1),
+      wait: options.acks === -1
+        ? "inSync"
+        : options.acks === 1
+        ? "leader"
+        : "append",
       onStored: () => metrics.produced(topic, recordCount, header.sizeBytes),
     });
     if (appended instanceof Failure) return appended;

@@ -57,7 +57,7 @@ export class Markers {
     });
     const appended = await replica.appendBatch(batch, 1, {
       timeoutMs: MARKER_WAIT_MS,
-      waitForDurable: true,
+      wait: "inSync",
     });
     if (appended instanceof Failure) return appended;
     if (topic === OFFSETS_TOPIC) {

@@ -1,7 +1,8 @@
 /**
- * The partitions of this broker: opens, leads, resigns and removes replicas as
- * the metadata image says. Owns which replicas are here; refuses to change
- * metadata. Whose a folder is says `partition_folders.ts`.
+ * The partitions of this broker: opens and removes replicas, and gives them their
+ * roles, as the metadata image says. Owns which replicas are here; what leaders
+ * want changed goes to `isr_keeper.ts`, what followers fetch comes by
+ * `fetchers.ts`. Whose a folder is says `partition_folders.ts`.
  */
 import { StorageError } from "../../storage/error.ts";
 import { Log } from "../../storage/log/log.ts";
@@ -12,7 +13,8 @@ import type {
   PartitionImage,
   TopicImage,
 } from "../cluster/metadata_image.ts";
-import type { Environment } from "../environment.ts";
+import type { MetadataView } from "../cluster/metadata_view.ts";
+import type { Environment, Timer } from "../environment.ts";
 import type { Logger } from "../logger.ts";
 import {
   readTopicSettings,
@@ -20,6 +22,10 @@ import {
   type TopicSettings,
 } from "../topic_config.ts";
 import { AppendBudget } from "./append_queue.ts";
+import type { FetchSource } from "./fetch_source.ts";
+import { Fetchers } from "./fetchers.ts";
+import { REPLICATION_LIMITS } from "./in_sync_rules.ts";
+import { IsrKeeper } from "./isr_keeper.ts";
 import { LogCleaner } from "./log_cleaner.ts";
 import { OneATurn } from "./one_a_turn.ts";
 import { PartitionFolders } from "./partition_folders.ts";
@@ -39,7 +45,15 @@ export interface ReplicaManagerOptions {
   /** This broker's own folder. */
   readonly directory: string;
   readonly topicDefaults: TopicConfig;
+  readonly view: MetadataView;
+  /** Where followers fetch from; stays the caller's. */
+  readonly source: FetchSource;
+  /** False once others may have taken over what this broker leads. */
+  holdsLease(): boolean;
   onFlush(topic: string, partition: number, seconds: number): void;
+  onIsrChanged(direction: "shrunk" | "grown"): void;
+  onFetched(topic: string, bytes: number): void;
+  onFatal(fault: unknown): void;
 }
 
 interface Held {
@@ -63,6 +77,14 @@ export class ReplicaManager {
   readonly #openFiles: OpenFiles;
   readonly #budget = new AppendBudget();
   readonly #firstAppends: OneATurn;
+  readonly #keeper: IsrKeeper;
+  readonly #fetchers: Fetchers;
+  #lagCheck: Timer | undefined;
+  /**
+   * Epochs in which an earlier run of this broker led, as `topicId/index`. It may
+   * have lost what followers hold: it never goes on in such an epoch.
+   */
+  readonly #pastEpochs = new Map<string, number>();
   /** By topic, then by partition. */
   readonly #held = new Map<string, Map<number, Held>>();
   /** Partitions, as `topic-index`, whose files cannot be used, by topic id. */
@@ -74,6 +96,8 @@ export class ReplicaManager {
     this.#options = options;
     this.#firstAppends = new OneATurn(environment.timers);
     this.#folders = new PartitionFolders(environment.fileSystem, directory);
+    this.#keeper = new IsrKeeper(options);
+    this.#fetchers = new Fetchers(options);
     this.#cleaner = new LogCleaner({
       environment,
       logger,
@@ -98,7 +122,8 @@ export class ReplicaManager {
     const opened: OpenedLog[] = [];
     for (const topic of image.topics.values()) {
       const settings = this.#settingsOf(topic);
-      this.#forEachOwn(topic, (index) => {
+      this.#forEachOwn(topic, (index, state) => {
+        this.#notePastEpoch(topic, index, state);
         const log = this.#openLog(topic, index, settings, image);
         if (log !== undefined) opened.push(log);
       });
@@ -108,6 +133,12 @@ export class ReplicaManager {
     }
     for (const log of opened) this.#hold(log);
     this.#cleaner.start();
+    this.#armLagCheck();
+  }
+
+  /** The lease is back: what waited for it goes on. */
+  recheck(): void {
+    for (const replica of this.replicas()) replica.recheck();
   }
 
   /** The replica here, whether it leads or not. */
@@ -146,6 +177,9 @@ export class ReplicaManager {
     const replicas = [...this.replicas()];
     // What is queued is written, and nothing more comes.
     for (const replica of replicas) replica.stop();
+    this.#lagCheck?.cancel();
+    await this.#fetchers.close();
+    await this.#keeper.close();
     await this.#cleaner.stop();
     const faults = await flushAll(replicas.map(({ log }) => log));
     for (const replica of replicas) {
@@ -198,9 +232,47 @@ export class ReplicaManager {
   }
 
   #takeRole(replica: PartitionReplica, state: PartitionImage): void {
-    if (state.leader === this.#options.brokerId) {
-      replica.lead(leaderEpoch(state.leaderEpoch));
-    } else replica.resign();
+    const { brokerId } = this.#options;
+    const epoch = leaderEpoch(state.leaderEpoch);
+    if (state.leader === brokerId && state.isr.includes(brokerId)) {
+      this.#fetchers.remove(replica);
+      if (this.#isPastEpoch(replica, state)) replica.resign();
+      else replica.lead(state);
+    } else if (state.leader === null || state.leader === brokerId) {
+      this.#fetchers.remove(replica);
+      replica.resign();
+    } else {
+      replica.follow(state.leader, epoch);
+      this.#fetchers.follow(replica);
+    }
+  }
+
+  #notePastEpoch(
+    { topicId }: TopicImage,
+    partition: number,
+    { leader, leaderEpoch, replicas }: PartitionImage,
+  ): void {
+    if (leader !== this.#options.brokerId || replicas.length === 1) return;
+    this.#pastEpochs.set(`${topicId}/${partition}`, leaderEpoch);
+  }
+
+  #isPastEpoch(
+    { topicId, partition }: PartitionReplica,
+    { leaderEpoch }: PartitionImage,
+  ): boolean {
+    const past = this.#pastEpochs.get(`${topicId}/${partition}`);
+    return past !== undefined && leaderEpoch <= past;
+  }
+
+  #armLagCheck(): void {
+    if (this.#isClosed) return;
+    this.#lagCheck = this.#options.environment.timers.after(
+      REPLICATION_LIMITS.lagCheckMs,
+      () => {
+        for (const replica of this.replicas()) replica.checkLag();
+        this.#armLagCheck();
+      },
+    );
   }
 
   /** Undefined, and said, when its files cannot be trusted. */
@@ -247,7 +319,13 @@ export class ReplicaManager {
     const { environment, logger, onFlush } = this.#options;
     const replica = new PartitionReplica({
       topic: topic.name,
+      topicId: topic.topicId,
       partition,
+      brokerId: this.#options.brokerId,
+      holdsLease: () => this.#options.holdsLease(),
+      onIsrChange: (replica, isr) => this.#keeper.propose(replica, isr),
+      onLeaderUnfit: (replica) =>
+        this.#keeper.handOver(replica, this.#options.brokerId),
       log,
       settings,
       environment,
@@ -283,6 +361,7 @@ export class ReplicaManager {
           (state === undefined || state.replicas.includes(brokerId));
         if (stays) continue;
         partitions.delete(partition);
+        this.#fetchers.remove(replica);
         this.#delete(replica);
       }
       if (partitions.size === 0) this.#held.delete(name);

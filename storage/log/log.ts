@@ -345,6 +345,14 @@ export class Log {
     this.#core.epochs.assign(epoch, this.#core.logEndOffset);
   }
 
+  /**
+   * Epochs that began at the log's end and hold no record: a follower may be
+   * sent records of older ones there.
+   */
+  forgetEmptyEpochs(): void {
+    this.#core.epochs.truncateFromEnd(this.#core.logEndOffset);
+  }
+
   /** What `append` would say of a batch with this header now. */
   checkProducer(header: BatchHeader): ProducerVerdict {
     return this.#core.producers.check(header);

@@ -77,7 +77,7 @@ Deno.test("Membership does not come back after it left in the middle of a regist
     two.store.faults.delayMs = () => 100;
     two.store.reconnect();
     await cluster.time.elapse(1_000 + delayMs);
-    const leaving = two.room.leave();
+    const leaving = two.room.membership.leave();
     await cluster.time.elapse(5_000);
     assert(await isSettled(leaving));
     assertEquals(two.room.membership.holdsLease, false);
@@ -91,7 +91,7 @@ Deno.test("Membership does not come back after it left in the middle of a regist
 Deno.test("Membership leaves without a fault when the store is away", async () => {
   const { cluster, two } = await pair();
   two.store.faults.unreachable = true;
-  const leaving = two.room.leave();
+  const leaving = two.room.membership.leave();
   await cluster.time.elapse(3_000);
   await leaving;
   two.store.reconnect();

@@ -1,6 +1,6 @@
 import type { Failure } from "../../../contract/errors.ts";
 import { loadSchemaEngine } from "../../../schema/schema.ts";
-import { assertEquals } from "../../support/assert.ts";
+import { assert, assertEquals } from "../../support/assert.ts";
 import {
   failed,
   recordOf,
@@ -44,6 +44,7 @@ Deno.test("Operations answer REQUEST_TIMED_OUT with Retry-After while the metada
   const cluster = new TestCluster();
   const one = await cluster.broker();
   await one.create("demo", { partitions: 1 });
+  succeeded(await one.produce("demo", ["a"]));
   one.store.faults.unreachable = true;
   for (const [name, call] of Object.entries(calls(one))) {
     const answer = Promise.resolve(call()) as Promise<Failure>;
@@ -55,9 +56,11 @@ Deno.test("Operations answer REQUEST_TIMED_OUT with Retry-After while the metada
       1000,
     ]);
   }
-  // What is known needs no store.
-  succeeded(await one.produce("demo", ["a"]));
+  // What is there can be read; past its lease the broker acknowledges nothing.
   assertEquals(await one.readAll("demo"), ["0:a"]);
+  const refused = failed(await one.produce("demo", ["b"]));
+  assertEquals(refused.code, "NOT_LEADER_OR_FOLLOWER");
+  assert(refused.detail.includes("cannot renew its lease"));
   assertEquals(
     one.operations.cluster.readiness().filter(({ ok }) => !ok)
       .map(({ name }) => name),
@@ -70,5 +73,6 @@ Deno.test("Operations answer REQUEST_TIMED_OUT with Retry-After while the metada
     [],
   );
   succeeded(await one.operations.producers.allocate());
+  succeeded(await one.produce("demo", ["b"]));
   await cluster.stop();
 });
