@@ -118,6 +118,7 @@ export class Room {
       environment,
       brokerId: config.id,
       defaultPartitions: config.defaultPartitions,
+      defaultReplicationFactor: config.defaultReplicationFactor,
       topicDefaults: config.topicDefaults,
     });
     const producers = new Producers(view);

@@ -179,11 +179,22 @@ export interface ChangeOptions {
   readonly validateOnly?: boolean;
 }
 
+export interface CreateOptions extends ChangeOptions {
+  /**
+   * Broker ids by partition, the preferred leader first, at least one partition:
+   * in place of the request's number of partitions and replicas.
+   */
+  readonly assignments?: readonly (readonly number[])[];
+}
+
 export interface TopicOperations {
-  /** `exists`: a topic of the very same shape is there. */
+  /**
+   * `exists`: a topic of the very same shape is there; of which a replication
+   * factor that is left out is no part.
+   */
   create(
     request: CreateTopicRequest,
-    options?: ChangeOptions,
+    options?: CreateOptions,
   ): Promise<{ status: "created" | "exists" } | Failure>;
   /** Sorted by name. */
   list(options?: { includeInternal?: boolean }): TopicView[];

@@ -1,6 +1,6 @@
 /**
  * Making, changing and removing topics: transactions on the metadata store. Owns
- * the rules of names, counts and settings; the placement is `placement.ts`.
+ * the rules of names, counts and settings; the placement is `new_replicas.ts`.
  *
  * A transaction is bounded, so the partitions of a large topic are written in
  * several, under the new topic's id, before the one that writes the topic's own
@@ -22,7 +22,6 @@ import {
 import { KEYS, type PartitionFact, type TopicFact } from "../cluster/facts.ts";
 import type { TopicImage } from "../cluster/metadata_image.ts";
 import type { MetadataView } from "../cluster/metadata_view.ts";
-import { placePartitions } from "../cluster/placement.ts";
 import type { Environment } from "../environment.ts";
 import {
   isTopicSetting,
@@ -33,8 +32,15 @@ import {
 import { topicView } from "./descriptions.ts";
 import { internalGrowthFault, isInternalTopic } from "./internal_topics.ts";
 import { orUnavailable } from "./metadata_failure.ts";
+import {
+  minInsyncFault,
+  placeAsAssigned,
+  placeNew,
+  replicationFactorOf,
+} from "./new_replicas.ts";
 import type {
   ChangeOptions,
+  CreateOptions,
   TopicOperations,
   TopicView,
 } from "./operations.ts";
@@ -51,7 +57,16 @@ export interface TopicsOptions {
   readonly environment: Environment;
   readonly brokerId: number;
   readonly defaultPartitions: number;
+  /** null: as many as D6 says. */
+  readonly defaultReplicationFactor: number | null;
   readonly topicDefaults: TopicConfig;
+}
+
+/** A topic as it was asked for; what was left out is undefined. */
+interface AskedTopic {
+  readonly partitions: number;
+  readonly replicationFactor: number | undefined;
+  readonly config: TopicConfig;
 }
 
 export class Topics implements TopicOperations {
@@ -63,7 +78,7 @@ export class Topics implements TopicOperations {
 
   create(
     request: CreateTopicRequest,
-    options: ChangeOptions = {},
+    options: CreateOptions = {},
   ): Promise<{ status: "created" | "exists" } | Failure> {
     return orUnavailable(() =>
       this.#create(request, { ...options, isInternal: false })
@@ -79,15 +94,16 @@ export class Topics implements TopicOperations {
 
   async #create(
     request: CreateTopicRequest,
-    options: ChangeOptions & { isInternal: boolean },
+    options: CreateOptions & { isInternal: boolean },
   ): Promise<{ status: "created" | "exists" } | Failure> {
-    const shape = this.#shape(request, options.isInternal);
-    if (shape instanceof Failure) return shape;
+    const asked = this.#asked(request, options);
+    if (asked instanceof Failure) return asked;
     const image = await this.#options.view.catchUp();
     const existing = image.topics.get(request.topic);
-    if (existing !== undefined) return compareShapes(existing, shape);
-    const states = this.#place(shape, 0, shape.partitions);
-    if (states instanceof Failure) return states;
+    if (existing !== undefined) return compareShapes(existing, asked);
+    const placed = this.#placed(asked, options);
+    if (placed instanceof Failure) return placed;
+    const { shape, states } = placed;
     if (options.validateOnly) return { status: "created" };
     const key = KEYS.topic(request.topic);
     const last = await this.#putAllButLast(shape.topicId, 0, states, []);
@@ -111,7 +127,7 @@ export class Topics implements TopicOperations {
         `The creation of topic "${request.topic}" met another change: try again`,
         { retryAfterMs: 100 },
       )
-      : compareShapes(winner, shape);
+      : compareShapes(winner, asked);
   }
 
   list(options: { includeInternal?: boolean } = {}): TopicView[] {
@@ -150,17 +166,18 @@ export class Topics implements TopicOperations {
     change: AlterTopicRequest,
     options: ChangeOptions,
   ): Promise<TopicView | Failure> {
-    const { view } = this.#options;
+    const { brokerId, view } = this.#options;
     for (;;) {
       const topic = (await view.catchUp()).topics.get(name);
       if (topic === undefined) return unknownTopic(name);
       const next = this.#altered(topic, change);
       if (next instanceof Failure) return next;
-      const states = this.#place(
-        next,
-        topic.partitions,
-        next.partitions - topic.partitions,
-      );
+      const states = placeNew(view.image, {
+        brokerId,
+        replicationFactor: next.replicationFactor,
+        first: topic.partitions,
+        count: next.partitions - topic.partitions,
+      });
       if (states instanceof Failure) return states;
       if (options.validateOnly) return await this.describe(name);
       const key = KEYS.topic(name);
@@ -211,11 +228,10 @@ export class Topics implements TopicOperations {
   }
 
   /** The topic that is asked for, or why it cannot be. */
-  #shape(
+  #asked(
     request: CreateTopicRequest,
-    isInternal: boolean,
-  ): TopicFact | Failure {
-    const { environment, defaultPartitions, view } = this.#options;
+    { isInternal, assignments }: CreateOptions & { isInternal: boolean },
+  ): AskedTopic | Failure {
     const nameFault = topicNameFault(request.topic) ??
       (!isInternal && isInternalTopic(request.topic)
         ? `"${request.topic}" is kept for the brokers themselves`
@@ -227,27 +243,49 @@ export class Topics implements TopicOperations {
         { field: "topic" },
       );
     }
-    const partitions = request.partitions ?? defaultPartitions;
+    const partitions = assignments?.length ?? request.partitions ??
+      this.#options.defaultPartitions;
     const partitionFault = partitionCountFault(partitions);
     if (partitionFault !== undefined) return partitionFault;
-    const replicationFactor = request.replicationFactor ?? 1;
-    const alive = view.image.aliveBrokers().length;
-    if (replicationFactor < 1 || replicationFactor > 1) {
-      return new Failure(
-        "INVALID_REPLICATION_FACTOR",
-        `A replication factor of ${replicationFactor} cannot be had: this version keeps one replica of each partition (${alive} brokers are alive)`,
-        { field: "replicationFactor" },
-      );
-    }
     const config = mergedConfig({}, request.config ?? {});
     if (config instanceof Failure) return config;
-    return {
-      topicId: environment.random.uuid(),
-      partitions,
+    const { replicationFactor } = request;
+    return { partitions, replicationFactor, config };
+  }
+
+  /** What a new topic becomes in the cluster as it is now. */
+  #placed(
+    { partitions, replicationFactor, config }: AskedTopic,
+    { isInternal, assignments }: CreateOptions & { isInternal: boolean },
+  ): { shape: TopicFact; states: PartitionFact[] } | Failure {
+    const { brokerId, defaultReplicationFactor, environment, view } =
+      this.#options;
+    const factor = assignments?.[0].length ?? replicationFactorOf(
       replicationFactor,
+      isInternal ? null : defaultReplicationFactor,
+      view.image,
+    );
+    if (factor instanceof Failure) return factor;
+    const fault = minInsyncFault(config, factor);
+    if (fault !== undefined) return fault;
+    const states = assignments === undefined
+      ? placeNew(view.image, {
+        brokerId,
+        replicationFactor: factor,
+        first: 0,
+        count: partitions,
+      })
+      : placeAsAssigned(view.image, assignments);
+    if (states instanceof Failure) return states;
+    const topicId = environment.random.uuid();
+    const shape = {
+      topicId,
+      partitions,
+      replicationFactor: factor,
       config,
       isInternal,
     };
+    return { shape, states };
   }
 
   #altered(
@@ -256,6 +294,10 @@ export class Topics implements TopicOperations {
   ): TopicFact | Failure {
     const config = mergedConfig(topic.config, change.config ?? {});
     if (config instanceof Failure) return config;
+    const insyncFault = change.config?.["min.insync.replicas"] === undefined
+      ? undefined
+      : minInsyncFault(config, topic.replicationFactor);
+    if (insyncFault !== undefined) return insyncFault;
     const partitions = change.partitions ?? topic.partitions;
     const fault = partitionCountFault(partitions);
     if (fault !== undefined) return fault;
@@ -271,34 +313,6 @@ export class Topics implements TopicOperations {
       return internalGrowthFault(topic);
     }
     return { topicId, partitions, replicationFactor, config, isInternal };
-  }
-
-  #place(
-    topic: TopicFact,
-    first: number,
-    count: number,
-  ): PartitionFact[] | Failure {
-    const { view, brokerId } = this.#options;
-    const brokerIds = view.image.aliveBrokers().map((broker) => broker.id);
-    if (brokerIds.length < topic.replicationFactor) {
-      return new Failure(
-        "BROKER_NOT_AVAILABLE",
-        `${topic.replicationFactor} live brokers are needed, ${brokerIds.length} are there now`,
-        { retryAfterMs: 1000 },
-      );
-    }
-    return placePartitions({
-      brokerIds,
-      firstBroker: brokerId,
-      firstPartition: first,
-      count,
-      replicationFactor: topic.replicationFactor,
-    }).map((replicas) => ({
-      leader: replicas[0],
-      leaderEpoch: 0,
-      replicas,
-      isr: replicas,
-    }));
   }
 
   /**
@@ -381,12 +395,13 @@ function mergedConfig(
 
 function compareShapes(
   existing: TopicImage,
-  asked: TopicFact,
+  asked: AskedTopic,
 ): { status: "exists" } | Failure {
   const text = (config: TopicConfig) =>
     JSON.stringify(Object.entries(config).sort());
   const isSame = existing.partitions === asked.partitions &&
-    existing.replicationFactor === asked.replicationFactor &&
+    (asked.replicationFactor ?? existing.replicationFactor) ===
+      existing.replicationFactor &&
     text(existing.config) === text(asked.config);
   return isSame ? { status: "exists" } : new Failure(
     "TOPIC_ALREADY_EXISTS",

@@ -51,7 +51,7 @@ export class KafkaCluster {
   readonly brokers = new Map<number, TestBroker>();
   readonly options: KafkaClusterOptions;
   /** Connections between brokers, newest last. */
-  readonly connections: TcpPair[] = [];
+  readonly #connections: { port: number; pair: TcpPair }[] = [];
   /** What brokers told, by level. */
   readonly lines: { level: string; message: string }[] = [];
   #uuids = 0;
@@ -97,6 +97,12 @@ export class KafkaCluster {
     for (const broker of this.brokers.values()) await broker.close();
   }
 
+  /** To this broker, newest last. */
+  connectionsTo(broker: TestBroker): TcpPair[] {
+    return this.#connections.filter(({ port }) => port === broker.kafkaPort)
+      .map(({ pair }) => pair);
+  }
+
   connect(port: number): Promise<TcpConnection> {
     const broker = [...this.brokers.values()].find((one) =>
       one.kafkaPort === port
@@ -105,7 +111,7 @@ export class KafkaCluster {
       return Promise.reject(new Error("connection refused"));
     }
     const pair = tcpPair();
-    this.connections.push(pair);
+    this.#connections.push({ port, pair });
     broker.listener.give(pair.server);
     return Promise.resolve(pair.client);
   }
