@@ -7,6 +7,11 @@
 import type { MetadataAnswer } from "../../contract/http.ts";
 import { type PortRun, reservePorts } from "../e2e/support/free_ports.ts";
 import { TortureBroker } from "./broker.ts";
+import {
+  EtcdMember,
+  type MetadataServer,
+  SharedFile,
+} from "./metadata_server.ts";
 import { TestNetwork } from "./network.ts";
 import { SmallDisk } from "./small_disk.ts";
 import { tryRun } from "./system.ts";
@@ -19,18 +24,23 @@ export interface ClusterPlan {
   /** The broker that has a small disk; undefined: none. */
   readonly smallDiskOf?: number;
   readonly smallDiskBytes: number;
+  /** Unless told, brokers share an SQLite file. */
+  readonly withEtcd?: boolean;
   /** Further flags of the `broker` command. */
   readonly flags: readonly string[];
 }
 
 const HTTP_PORT = 8080;
 const KAFKA_PORT = 9092;
+/** In the run of ports that is reserved. */
+const ETCD_PORT = 18;
 const ANSWER_MS = 2000;
 
 export class TortureCluster implements AsyncDisposable {
   readonly folder: string;
   readonly brokers: readonly TortureBroker[];
   readonly network: TestNetwork | undefined;
+  readonly metadataServer: MetadataServer;
   /** A broker ended, and nobody had asked it to. */
   onUnexpectedEnd: (what: string) => void = () => {};
   readonly smallDisk: { broker: TortureBroker; disk: SmallDisk } | undefined;
@@ -47,6 +57,7 @@ export class TortureCluster implements AsyncDisposable {
       if (plan.withNetwork) {
         this.network = this.#resources.use(new TestNetwork(plan.count));
       }
+      this.metadataServer = this.#metadataServer(plan);
       this.brokers = Array.from(
         { length: plan.count },
         (_, index) => this.#broker(index + 1, plan),
@@ -72,6 +83,12 @@ export class TortureCluster implements AsyncDisposable {
 
   brokerFolder(id: number): string {
     return `${this.folder}/data/broker-${id}`;
+  }
+
+  /** Starts what they share, and then the brokers. */
+  async startAll(): Promise<void> {
+    await this.metadataServer.start();
+    await this.start();
   }
 
   /** Starts those that are stopped, and lets those go on that are paused. */
@@ -112,7 +129,15 @@ export class TortureCluster implements AsyncDisposable {
     await Promise.all(
       this.brokers.map((broker) => broker[Symbol.asyncDispose]()),
     );
+    await this.metadataServer[Symbol.asyncDispose]();
     this.#resources.dispose();
+  }
+
+  #metadataServer({ folder, withEtcd }: ClusterPlan): MetadataServer {
+    if (withEtcd !== true) return new SharedFile(`${folder}/data`);
+    const host = this.network?.gateway ?? "127.0.0.1";
+    const port = this.#ports.first + ETCD_PORT;
+    return new EtcdMember(folder, host, [port, port + 1]);
   }
 
   #broker(id: number, plan: ClusterPlan): TortureBroker {
@@ -135,6 +160,7 @@ export class TortureCluster implements AsyncDisposable {
         `--kafka-port=${kafka.split(":")[1]}`,
         `--peers=${peers.join(",")}`,
         `--data-dir=${this.folder}/data`,
+        this.metadataServer.flag,
         ...plan.flags,
       ],
       onUnexpectedEnd: (what) => this.onUnexpectedEnd(what),

@@ -34,6 +34,7 @@ export async function inflict(
   } finally {
     world.cluster.network?.mend();
     world.cluster.smallDisk?.disk.empty();
+    await world.cluster.metadataServer.giveBack();
     await world.cluster.start();
   }
 }
@@ -114,6 +115,11 @@ const FAULTS: Record<FaultKind, Fault> = {
       Deno.removeSync(`${folder}/${name}`, { recursive: true });
     }
     world.cluster.broker(broker).note("has a new, empty disk");
+  },
+
+  "metadata store away": async ({ cluster, signal }, { holdMs }) => {
+    await cluster.metadataServer.takeAway();
+    await pause(holdMs, signal);
   },
 
   "full disk": async ({ cluster, signal }, { holdMs }) => {

@@ -2,7 +2,7 @@
  * `deno task torture`: three real brokers, clients of every kind at work, faults
  * in the order of a seed; then whether anything was lost.
  *
- *     deno task torture [--minutes=5] [--seed=N] [--only=kill,pause] [--broker-flag=...]
+ *     deno task torture [--minutes=5] [--seed=N] [--only=kill,pause] [--etcd]
  *
  * Faults of the network and of a full disk need Linux and root, and are left out
  * elsewhere. On failure everything is kept in a folder that is named.
@@ -20,11 +20,13 @@ interface Arguments {
   seed: number;
   only: string[];
   replicationFactor: number;
+  withEtcd: boolean;
   flags: string[];
 }
 
 const USAGE = "usage: deno task torture [--minutes=5] [--seed=N] " +
-  "[--only=kill,pause] [--replication-factor=3] [--broker-flag=--log-level=debug]";
+  "[--only=kill,pause] [--etcd] [--replication-factor=3] " +
+  "[--broker-flag=--log-level=debug]";
 const MEBIBYTE = 1024 * 1024;
 
 function parse(args: readonly string[]): Arguments | undefined {
@@ -33,9 +35,14 @@ function parse(args: readonly string[]): Arguments | undefined {
     seed: crypto.getRandomValues(new Uint32Array(1))[0],
     only: [],
     replicationFactor: 3,
+    withEtcd: false,
     flags: [],
   };
   for (const arg of args) {
+    if (arg === "--etcd") {
+      parsed.withEtcd = true;
+      continue;
+    }
     const [, name, value] = /^--([a-z-]+)=(.+)$/.exec(arg) ?? [];
     if (name === "minutes" && Number(value) > 0) parsed.minutes = Number(value);
     else if (name === "seed" && /^\d+$/.test(value)) {
@@ -114,6 +121,7 @@ async function main(args: readonly string[]): Promise<number> {
       kinds,
       brokers: 3,
       replicationFactor: parsed.replicationFactor,
+      withEtcd: parsed.withEtcd,
       longestHoldMs: 6000,
       paceMs: 20,
       hasPatientClients: true,

@@ -20,6 +20,7 @@ export const FAULT_KINDS = {
   "stop and start": "nothing",
   "rolling restart": "nothing",
   "replace a disk": "nothing",
+  "metadata store away": "nothing",
   "full disk": "small disk",
   "isolated broker": "network",
   "two brokers cut apart": "network",

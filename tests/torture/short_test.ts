@@ -31,6 +31,7 @@ Deno.test("Nothing is lost, doubled or changed by a short torture", async () => 
     withKcat: program("kcat", "").missing() === undefined,
     withNetwork: false,
     withSmallDisk: false,
+    withEtcd: false,
     flags: [],
     folder,
     tell: (line) => lines.push(line),

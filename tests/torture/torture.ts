@@ -33,6 +33,8 @@ export interface TortureOptions {
   readonly withKcat: boolean;
   readonly withNetwork: boolean;
   readonly withSmallDisk: boolean;
+  /** In place of an SQLite file that the brokers share. */
+  readonly withEtcd: boolean;
   /** Further flags of the `broker` command. */
   readonly flags: readonly string[];
   /** Holds everything; made by the caller, who removes it. */
@@ -81,6 +83,7 @@ export async function torture(options: TortureOptions): Promise<TortureResult> {
     folder: options.folder,
     count: options.brokers,
     withNetwork: options.withNetwork,
+    withEtcd: options.withEtcd,
     smallDiskOf: options.withSmallDisk ? 2 : undefined,
     smallDiskBytes: SMALL_DISK_BYTES,
     flags: options.flags,
@@ -114,7 +117,7 @@ class TortureRun {
 
   async run(): Promise<TortureResult> {
     const stage = this.#stage;
-    await this.#cluster.start();
+    await this.#cluster.startAll();
     await this.#createTopics();
     const writers = this.#startWriters();
     const readers = this.#startReaders();
