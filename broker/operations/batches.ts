@@ -9,8 +9,10 @@ import { leaderEpoch, type Offset, offset } from "../../storage/log/types.ts";
 import type { Environment } from "../environment.ts";
 import type { PartitionReplica } from "../replication/partition_replica.ts";
 import { checkBatch, lookInto } from "./batch_rules.ts";
+import { epochFault } from "./epoch_fault.ts";
 import { internalTopicFault } from "./internal_topics.ts";
 import type { PartitionAccess } from "./partition_access.ts";
+import { endNotKnown, outOfRange, readBound } from "./read_bounds.ts";
 import type { RecordMetrics } from "./records.ts";
 import type { SchemaGuard } from "./schema_guard.ts";
 
@@ -154,12 +156,14 @@ export class Batches {
   ): Promise<FoundOffset | Failure> {
     const replica = await this.#options.access.requireLeader(topic, partition);
     if (replica instanceof Failure) return replica;
-    const fenced = epochFault(replica, options.currentLeaderEpoch);
+    const fenced = epochFault(replica.leaderEpoch, options.currentLeaderEpoch);
     if (fenced !== undefined) return fenced;
     const { log } = replica;
     const bound = readBound(replica, options.readCommitted);
     const { target } = options;
+    const unknown = target === "earliest" ? undefined : endNotKnown(replica);
     if (target === "earliest" || target === "latest") {
+      if (unknown !== undefined) return unknown;
       const isEarliest = target === "earliest";
       const at = isEarliest ? log.logStartOffset : bound;
       const leaderEpoch = replica.leaderEpoch ?? -1;
@@ -170,7 +174,10 @@ export class Batches {
         ? log.maxTimestamp(bound)
         : log.findByTimestamp(target, bound)
     );
-    return found ?? { offset: -1, timestampMs: -1, leaderEpoch: -1 };
+    // The largest timestamp may be of a record that cannot be read yet.
+    if (target === "maxTimestamp" && unknown !== undefined) return unknown;
+    return found ?? unknown ??
+      { offset: -1, timestampMs: -1, leaderEpoch: -1 };
   }
 
   /** Where an epoch ended (KIP-101); -1 and -1 when nothing is known. */
@@ -181,7 +188,7 @@ export class Batches {
   ): Promise<{ leaderEpoch: number; endOffset: number } | Failure> {
     const replica = await this.#options.access.requireLeader(topic, partition);
     if (replica instanceof Failure) return replica;
-    const fenced = epochFault(replica, options.currentLeaderEpoch);
+    const fenced = epochFault(replica.leaderEpoch, options.currentLeaderEpoch);
     if (fenced !== undefined) return fenced;
     const end = replica.log.epochEndOffset(leaderEpoch(options.leaderEpoch));
     return end === undefined
@@ -268,17 +275,13 @@ function readOne(
   isFirst: boolean,
 ): FetchedPartition | Failure {
   if (!replica.isLeader) return replica.notLeader();
-  const fenced = epochFault(replica, asked.currentLeaderEpoch);
+  const fenced = epochFault(replica.leaderEpoch, asked.currentLeaderEpoch);
   if (fenced !== undefined) return fenced;
   const { log, highWatermark } = replica;
   const bound = readBound(replica, options.readCommitted);
   const { fetchOffset } = asked;
-  if (fetchOffset < log.logStartOffset || fetchOffset > highWatermark) {
-    return new Failure(
-      "OFFSET_OUT_OF_RANGE",
-      `Offset ${fetchOffset} is outside ${log.logStartOffset} to ${highWatermark}`,
-    );
-  }
+  const outside = outOfRange(replica, fetchOffset);
+  if (outside !== undefined) return outside;
   const maxBytes = Math.min(asked.maxBytes, roomBytes);
   const bytes = fetchOffset < bound && (isFirst || maxBytes > 0)
     ? log.read(offset(fetchOffset), {
@@ -294,29 +297,10 @@ function readOne(
     logStartOffset: log.logStartOffset,
     bytes,
     abortedTransactions: options.readCommitted
-      ? log.abortedTransactions(offset(fetchOffset), bound)
+      ? log.abortedTransactions(
+        offset(fetchOffset),
+        offset(Math.max(fetchOffset, bound)),
+      )
       : null,
   };
-}
-
-function readBound(replica: PartitionReplica, readCommitted: boolean): Offset {
-  return readCommitted ? replica.lastStableOffset : replica.highWatermark;
-}
-
-function epochFault(
-  replica: PartitionReplica,
-  currentLeaderEpoch: number,
-): Failure | undefined {
-  const epoch = replica.leaderEpoch;
-  if (currentLeaderEpoch < 0 || epoch === undefined) return undefined;
-  if (currentLeaderEpoch < epoch) {
-    return new Failure(
-      "FENCED_LEADER_EPOCH",
-      `Leader epoch ${currentLeaderEpoch} is over: it is ${epoch}`,
-    );
-  }
-  return currentLeaderEpoch === epoch ? undefined : new Failure(
-    "UNKNOWN_LEADER_EPOCH",
-    `Leader epoch ${currentLeaderEpoch} has not begun: it is ${epoch}`,
-  );
 }

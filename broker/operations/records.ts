@@ -7,7 +7,6 @@ import { Failure } from "../../contract/errors.ts";
 import { partitionForKey } from "../../contract/partitioner.ts";
 import { offset } from "../../storage/log/types.ts";
 import type { Environment } from "../environment.ts";
-import type { PartitionReplica } from "../replication/partition_replica.ts";
 import { recordFault } from "./record_rules.ts";
 import type {
   NewRecord,
@@ -22,7 +21,9 @@ import type {
 } from "./operations.ts";
 import { internalTopicFault } from "./internal_topics.ts";
 import type { PartitionAccess } from "./partition_access.ts";
+import { endNotKnown, outOfRange } from "./read_bounds.ts";
 import { readRecords } from "./read_records.ts";
+import { receiptOf } from "./receipts.ts";
 import type { SchemaGuard } from "./schema_guard.ts";
 import { readTopicSettings, type TopicConfig } from "../topic_config.ts";
 
@@ -110,7 +111,11 @@ export class Records implements RecordOperations {
     if (appended instanceof Failure) return appended;
     return {
       ...appended,
-      receipt: () => this.#receipt(replica, appended, records.length),
+      receipt: () =>
+        receiptOf(replica, brokerId, {
+          leaderEpoch: appended.leaderEpoch,
+          endOffset: appended.baseOffset + records.length,
+        }),
     };
   }
 
@@ -165,12 +170,13 @@ export class Records implements RecordOperations {
     const replica = await this.#options.access.requireLeader(topic, partition);
     if (replica instanceof Failure) return replica;
     if (query === "earliest") return replica.log.logStartOffset;
-    if (query === "latest") return replica.lastStableOffset;
+    const end = () => endNotKnown(replica) ?? replica.lastStableOffset;
+    if (query === "latest") return end();
     const found = replica.attempt(() =>
       replica.log.findByTimestamp(query.timestampMs, replica.lastStableOffset)
     );
     if (found instanceof Failure) return found;
-    return found?.offset ?? replica.lastStableOffset;
+    return found?.offset ?? end();
   }
 
   async offsets(
@@ -230,37 +236,6 @@ export class Records implements RecordOperations {
     turns.set(topic, next + 1);
     return next;
   }
-
-  #receipt(
-    replica: PartitionReplica,
-    appended: { baseOffset: number; leaderEpoch: number },
-    recordCount: number,
-  ) {
-    const own = [this.#options.brokerId];
-    const end = appended.baseOffset + recordCount;
-    return {
-      leaderEpoch: appended.leaderEpoch,
-      replicas: own,
-      onDisk: replica.log.flushedOffset >= end ? own : [],
-    };
-  }
-}
-
-function outOfRange(
-  replica: PartitionReplica,
-  asked: number,
-): Failure | undefined {
-  const earliest = replica.log.logStartOffset;
-  const latest = replica.highWatermark;
-  if (asked >= earliest && asked <= latest) return undefined;
-  const where = `partition ${replica.partition} of topic "${replica.topic}"`;
-  return new Failure(
-    "OFFSET_OUT_OF_RANGE",
-    asked < earliest
-      ? `Offset ${asked} of ${where} is gone: the earliest is ${earliest}`
-      : `Offset ${asked} of ${where} is not there yet: the next will be ${latest}`,
-    { field: "offset", earliestOffset: earliest, latestOffset: latest },
-  );
 }
 
 /** Bytes of keys and values: what the user sent and gets. */

@@ -1,11 +1,12 @@
 /** ListOffsets 1-7: the offset of a time, or of either end of the log. */
-import { Failure } from "../../../contract/errors.ts";
+import { type ErrorCode, Failure } from "../../../contract/errors.ts";
 import type { Batches, OffsetTarget } from "../../operations/batches.ts";
 import { kafkaCode, repeated } from "../answers.ts";
 import { serve } from "../handler.ts";
 import { listOffsetsApi } from "../messages/list_offsets.ts";
 
 const READ_COMMITTED = 1;
+const FIRST_VERSION_WITH_OFFSET_NOT_AVAILABLE = 5;
 const FIRST_VERSION_WITH_MAX_TIMESTAMP = 7;
 
 export function listOffsetsHandler(batches: Batches) {
@@ -28,7 +29,8 @@ export function listOffsetsHandler(batches: Batches) {
             });
           const { partitionIndex } = partition;
           if (found instanceof Failure) {
-            return { partitionIndex, errorCode: kafkaCode(found.code) };
+            const errorCode = kafkaCode(codeFor(found.code, apiVersion));
+            return { partitionIndex, errorCode };
           }
           return {
             partitionIndex,
@@ -42,6 +44,14 @@ export function listOffsetsHandler(batches: Batches) {
       return { name: topic.name, partitions };
     })),
   }));
+}
+
+/** Older clients retry after the one, and do not know the other (KIP-207). */
+function codeFor(code: ErrorCode, apiVersion: number): ErrorCode {
+  return code === "OFFSET_NOT_AVAILABLE" &&
+      apiVersion < FIRST_VERSION_WITH_OFFSET_NOT_AVAILABLE
+    ? "LEADER_NOT_AVAILABLE"
+    : code;
 }
 
 function offsetTarget(
