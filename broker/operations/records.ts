@@ -92,7 +92,7 @@ export class Records implements RecordOperations {
     records: readonly NewRecord[],
     options: ProduceOptions,
   ): Promise<Produced | Failure> {
-    const { access, guard, environment, metrics } = this.#options;
+    const { access, brokerId, guard, environment, metrics } = this.#options;
     const replica = internalTopicFault(topic) ??
       access.leader(topic, partition) ??
       await access.requireLeader(topic, partition);
