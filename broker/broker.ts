@@ -6,6 +6,8 @@ import metadata from "../deno.json" with { type: "json" };
 import { InvariantError } from "../storage/assert.ts";
 import type { MetadataStore } from "../storage/metadata/metadata_store.ts";
 import { FactError } from "./cluster/facts.ts";
+import type { MetadataImage } from "./cluster/metadata_image.ts";
+import { usualReplicationFactor } from "./cluster/placement_candidates.ts";
 import type { BrokerConfig } from "./config.ts";
 import type { Environment } from "./environment.ts";
 import { createHttpHandler } from "./http/server.ts";
@@ -146,7 +148,7 @@ function openKafkaDoor(parts: DoorParts, port: number): void {
       brokerId: config.id,
       autoCreateTopics: config.autoCreateTopics,
       topicDefaults: config.topicDefaults,
-      brokerConfig: kafkaBrokerConfig(config),
+      brokerConfig: () => kafkaBrokerConfig(config, view.image),
     }),
     metrics,
     onInvariant: (error) => failed.reject(error),
@@ -159,11 +161,16 @@ function openKafkaDoor(parts: DoorParts, port: number): void {
 }
 
 /** What admin clients may know of a broker's flags, by Kafka's names. */
-function kafkaBrokerConfig(config: BrokerConfig): Record<string, string> {
+function kafkaBrokerConfig(
+  config: BrokerConfig,
+  image: MetadataImage,
+): Record<string, string> {
+  const replicationFactor = config.defaultReplicationFactor ??
+    usualReplicationFactor(image);
   return {
     "auto.create.topics.enable": String(config.autoCreateTopics),
     "broker.id": String(config.id),
-    "default.replication.factor": "1",
+    "default.replication.factor": String(replicationFactor),
     "log.dirs": config.brokerDirectory,
     "num.partitions": String(config.defaultPartitions),
   };

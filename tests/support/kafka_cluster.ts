@@ -181,7 +181,7 @@ export class TestBroker {
       brokerId: id,
       autoCreateTopics: true,
       topicDefaults: {},
-      brokerConfig: {},
+      brokerConfig: () => ({}),
     });
     this.#served = new Map(served.map((each) => [each.api.key, each]));
     this.#door = createKafkaDoor({

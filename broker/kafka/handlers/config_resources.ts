@@ -37,8 +37,8 @@ export interface ConfigResources {
   readonly topics: TopicOperations;
   readonly brokerId: number;
   readonly topicDefaults: TopicConfig;
-  /** What a broker was started with, by Kafka's names. */
-  readonly brokerConfig: { readonly [name: string]: string };
+  /** What a broker goes by now, by Kafka's names. */
+  brokerConfig(): { readonly [name: string]: string };
 }
 
 export async function describeResource(
@@ -53,7 +53,7 @@ export async function describeResource(
         `This is broker ${brokerId}: ask broker ${name} itself`,
       );
     }
-    return Object.entries(brokerConfig).map(([name, value]) => ({
+    return Object.entries(brokerConfig()).map(([name, value]) => ({
       name,
       value,
       readOnly: true,
