@@ -11,6 +11,7 @@ import type { HttpMetrics, HttpObservation } from "./http/server.ts";
 import type { KafkaMetrics, KafkaObservation } from "./kafka/metrics.ts";
 import type { RecordMetrics } from "./operations/records.ts";
 import type { PartitionReplica } from "./replication/partition_replica.ts";
+import { ReplicationMetrics } from "./replication_metrics.ts";
 import {
   type BucketTally,
   type Tally,
@@ -63,6 +64,7 @@ interface RequestTallies {
 export interface MetricsSources {
   readonly process: ProcessFacts;
   readonly version: string;
+  readonly brokerId: number;
   replicas(): Iterable<PartitionReplica>;
 }
 
@@ -142,7 +144,14 @@ export class BrokerMetrics implements RecordMetrics, HttpMetrics, KafkaMetrics {
   );
   #kafkaConnections = 0;
 
+  readonly replication: ReplicationMetrics;
+
   constructor(sources: MetricsSources) {
+    this.replication = new ReplicationMetrics({
+      ...sources,
+      registry: this.#registry,
+      partitionLimit: METRIC_LIMITS.partitions,
+    });
     this.#registerReadOnScrape(sources);
   }
 

@@ -68,13 +68,14 @@ export class Room {
     this.metrics = new BrokerMetrics({
       process: environment.process,
       version: options.version,
+      brokerId: config.id,
       replicas: () => this.replicas.replicas(),
     });
     this.#source = new KafkaFetchSource({
       environment,
       view: this.view,
       brokerId: config.id,
-      onFetched: () => {},
+      onFetched: (bytes) => this.metrics.replication.fetched(bytes),
     });
     this.replicas = new ReplicaManager({
       environment,
@@ -87,7 +88,8 @@ export class Room {
       holdsLease: () => this.membership.holdsLease,
       onFlush: (topic, partition, seconds) =>
         this.metrics.flushed(topic, partition, seconds),
-      onIsrChanged: () => {},
+      onIsrChanged: (direction) =>
+        this.metrics.replication.isrChanged(direction),
       onFetched: () => {},
       onFatal: options.onFault,
     });
@@ -111,7 +113,7 @@ export class Room {
       view,
       replicas,
       environment,
-      onServed: () => {},
+      onServed: (bytes) => metrics.replication.served(bytes),
     });
     this.topics = new Topics({
       view,
