@@ -119,35 +119,37 @@ class TortureRun {
     const stage = this.#stage;
     await this.#cluster.startAll();
     await this.#createTopics();
-    const writers = this.#startWriters();
-    const readers = this.#startReaders();
+    const writing = this.#startWriters();
+    const reading = this.#startReaders();
     await this.#untilAlive(performance.now(), "the beginning");
     stage.beginGaps();
     await this.#inflictAll();
     this.#tell("Faults are over: clients finish, then all is checked");
     stage.stopWriting();
-    await this.#untilDone(writers);
+    await this.#untilDone(writing);
     if (!await this.#untilWhole()) {
       stage.violation("replicas are in sync soon after", await this.#unwell());
     }
     const logs = await this.#readLogs();
-    await this.#untilReadersHave(logs, readers);
+    if (logs !== undefined) await this.#untilReadersHave(logs, reading);
     stage.stopReading();
-    await this.#untilDone(readers);
-    await this.#checkCommits(logs);
+    await this.#untilDone(reading);
+    if (logs !== undefined) await this.#checkCommits(logs);
     await this.#stopBrokers();
-    const violations = [
-      ...stage.violations,
-      ...violationsOf({ ...stage, slots: stage.slots, logs }),
-      ...this.#compareReplicas(logs),
-    ];
+    const { slots, writers, readings } = stage;
     return {
       faults: this.#faults,
-      violations,
+      violations: [
+        ...stage.violations,
+        ...logs === undefined ? readings.violations : [
+          ...violationsOf({ slots, logs, writers, readings }),
+          ...this.#compareReplicas(logs),
+        ],
+      ],
       seconds: (performance.now() - this.#startedMs) / 1000,
-      writers: stage.writers,
-      readers: stage.readings.counts,
-      stored: logs.reduce((sum, log) => sum + log.length, 0),
+      writers,
+      readers: readings.counts,
+      stored: logs?.reduce((sum, log) => sum + log.length, 0) ?? 0,
     };
   }
 
@@ -323,24 +325,39 @@ class TortureRun {
     );
   }
 
-  async #readLogs(): Promise<string[][]> {
+  /** By slot; undefined when one cannot be read. */
+  async #readLogs(): Promise<string[][] | undefined> {
     const logs: string[][] = [];
     const { url } = this.#cluster.broker(1);
     for (const { topic, partition } of this.#stage.slots) {
-      const records = await readPartition(url, topic, partition);
-      const log: string[] = [];
-      for (const { offset, message } of records) {
-        if (offset !== log.length) {
-          this.#stage.violation(
-            "offsets are dense",
-            `${topic}/${partition} has ${offset} after ${log.length - 1}`,
-          );
-        }
-        log[offset] = message ?? "";
+      try {
+        logs.push(await this.#readLog(url, topic, partition));
+      } catch (error) {
+        this.#stage.violation(
+          "what is stored can be read",
+          `${topic}/${partition}: ${(error as Error).message.split("\n")[0]}`,
+        );
       }
-      logs.push(log);
     }
-    return logs;
+    return logs.length === this.#stage.slots.length ? logs : undefined;
+  }
+
+  async #readLog(
+    url: string,
+    topic: string,
+    partition: number,
+  ): Promise<string[]> {
+    const log: string[] = [];
+    for (const record of await readPartition(url, topic, partition)) {
+      if (record.offset !== log.length) {
+        this.#stage.violation(
+          "offsets are dense",
+          `${topic}/${partition} has ${record.offset} after ${log.length - 1}`,
+        );
+      }
+      log[record.offset] = record.message ?? "";
+    }
+    return log;
   }
 
   /** Readers get to the end, and the group as a whole does. */
