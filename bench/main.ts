@@ -11,6 +11,7 @@ import { print, type Row } from "./support/rows.ts";
 import { kafkaRows } from "./rows/kafka.ts";
 import { httpRows } from "./rows/http.ts";
 import { processRows } from "./rows/process.ts";
+import { replicationRows } from "./rows/replication.ts";
 import { storageRows } from "./rows/storage.ts";
 import { commandLineRows } from "./rows/command_line.ts";
 import { schemaRows } from "./rows/schema.ts";
@@ -19,6 +20,7 @@ const ROWS: readonly Row[] = [
   ...processRows,
   ...httpRows,
   ...kafkaRows,
+  ...replicationRows,
   ...storageRows,
   ...schemaRows,
   ...commandLineRows,

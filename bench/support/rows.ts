@@ -2,7 +2,7 @@
  * What a row of the table is, how both of its sides are measured in turns, and
  * how it is printed. A row says what it saw; it never asserts.
  */
-import type { LoadResult, Server } from "./process.ts";
+import type { LoadResult } from "./process.ts";
 
 export interface Settings {
   /** A fraction of the work, for a first look. */
@@ -29,7 +29,8 @@ export interface Line {
 }
 
 export interface Side {
-  readonly server: Server;
+  /** Whose processor time counts. */
+  readonly server: { cpuSeconds(): number };
   load(): Promise<LoadResult>;
 }
 
