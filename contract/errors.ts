@@ -162,6 +162,11 @@ export interface FailureDetails {
   earliestOffset?: number;
   /** For OFFSET_OUT_OF_RANGE: the offset the next record will get. */
   latestOffset?: number;
+  /**
+   * The records are in the leader's log all the same and may be kept: only a
+   * producer with an identity (`producer`) can send them again and have them once.
+   */
+  mayBeStored?: true;
   /** For retriable failures: when to try again. */
   retryAfterMs?: number;
   /** The request field at fault. */

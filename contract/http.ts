@@ -105,6 +105,8 @@ export interface ProduceMessageFault {
   partition: number;
   code: ErrorCode;
   detail: string;
+  /** As the member of that name in a problem document. */
+  mayBeStored?: true;
 }
 
 /** A record as `GET /consume` returns it. */

@@ -14,6 +14,7 @@ import type { BodyHolder, BodyReader } from "./body.ts";
 import type { Forwarder } from "./forwarding.ts";
 import { ANY_PARTITION, BodyFields, QueryFields } from "./input.ts";
 import { parseBody, type ParsedBody } from "./json_text.ts";
+import type { LeaderWaits } from "./leader_waits.ts";
 import type { HttpLimits } from "./limits.ts";
 import { Refusal } from "./problem.ts";
 
@@ -36,6 +37,7 @@ export interface Door {
   readonly limits: HttpLimits;
   readonly bodies: BodyReader;
   readonly forwarder: Forwarder;
+  readonly leaderWaits: LeaderWaits;
   readonly metricsText: () => MetricsText | Promise<MetricsText>;
   /** Aborted when the door closes: ends long polls. */
   readonly closing: AbortSignal;

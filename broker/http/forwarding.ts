@@ -38,6 +38,12 @@ export interface ForwarderOptions {
   limits: HttpLimits;
 }
 
+/** The other broker never saw the request, or it changes nothing. */
+export class Unreached extends Failure {}
+
+/** The other broker may have done what was asked: its answer is lost. */
+export class AnswerLost extends Failure {}
+
 /** Response headers that are the leader's to say. */
 const PASSED_HEADERS = ["content-type", "retry-after", "allow"];
 
@@ -158,10 +164,12 @@ export class Forwarder {
       cause,
     });
     if (request.changes && !wasNeverSent(cause)) {
-      return new Failure(
-        "REQUEST_TIMED_OUT",
-        `The answer of ${bearer}, did not arrive: the change may or may not have been made.`,
-      );
+      const detail =
+        `The answer of ${bearer}, did not arrive: the change may or may not have been made.`;
+      // Of one that is late, time is up as well: nothing is tried again.
+      return isLate
+        ? new Failure("REQUEST_TIMED_OUT", detail)
+        : new AnswerLost("REQUEST_TIMED_OUT", detail);
     }
     if (isLate) {
       return new Failure(
@@ -169,7 +177,7 @@ export class Forwarder {
         `The answer of ${bearer}, did not arrive in time.`,
       );
     }
-    return new Failure(
+    return new Unreached(
       "BROKER_NOT_AVAILABLE",
       `${capitalized(bearer)}, cannot be reached; nothing was changed.`,
     );

@@ -56,6 +56,15 @@ export interface HttpLimits {
   readonly forwardedBytes: number;
   /** What another broker gets beyond the wait that was asked for. */
   readonly forwardGraceMs: number;
+  /** Longest wait of a request for its partition to get a leader. */
+  readonly leaderWaitMs: number;
+  /** Requests that wait so; beyond it: 503 at once. */
+  readonly leaderWaits: number;
+  /** How often one request is tried. */
+  readonly leaderTries: number;
+  /** Pause before the same leader is tried again; doubled each time. */
+  readonly leaderRetryMs: number;
+  readonly longestLeaderRetryMs: number;
   /** Partition descriptions read at one time for one topic description. */
   readonly partitionsAtOnce: number;
   readonly topicsPerPoll: number;
@@ -96,6 +105,11 @@ export const HTTP_LIMITS: HttpLimits = {
   forwardedPolls: 4096,
   forwardedBytes: 128 * MEBIBYTE,
   forwardGraceMs: 5000,
+  leaderWaitMs: 5000,
+  leaderWaits: 4096,
+  leaderTries: 30,
+  leaderRetryMs: 50,
+  longestLeaderRetryMs: 500,
   partitionsAtOnce: 64,
   topicsPerPoll: CONTRACT_LIMITS.topicsPerPoll,
   offsetsPerCommit: 10_000,

@@ -18,6 +18,7 @@ import {
   type Result,
 } from "./exchange.ts";
 import { Forwarder } from "./forwarding.ts";
+import { LeaderWaits } from "./leader_waits.ts";
 import { HTTP_LIMITS, type HttpLimits } from "./limits.ts";
 import { problem, Refusal } from "./problem.ts";
 import { Router } from "./routes.ts";
@@ -130,6 +131,12 @@ class HttpServer {
       limits,
       bodies: new BodyReader({ timers: environment.timers, limits }),
       forwarder: new Forwarder({ environment, logger, brokerId, limits }),
+      leaderWaits: new LeaderWaits({
+        cluster: operations.cluster,
+        environment,
+        limits,
+        closing: this.#closing.signal,
+      }),
       metricsText: options.metricsText,
       closing: this.#closing.signal,
     };

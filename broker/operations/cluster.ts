@@ -39,6 +39,11 @@ export class Cluster implements ClusterOperations {
     };
   }
 
+  onChange(listener: () => void): () => void {
+    // A function of its own for each, so that the same may listen twice.
+    return this.#view.subscribe(() => listener());
+  }
+
   readiness(): ReadinessCheck[] {
     const fault = this.#view.storeFault;
     const offline = this.#replicas.offline();

@@ -38,6 +38,18 @@ export class Coordination {
       : this.#topic.partitionOf(id, count);
   }
 
+  /** Of a coordinator that lives; undefined: none is known. Makes nothing. */
+  leaderEpoch(id: string): number | undefined {
+    const { image } = this.#view;
+    const topic = image.topics.get(this.#topic.name);
+    if (topic === undefined) return undefined;
+    const partition = this.#topic.partitionOf(id, topic.partitions);
+    const state = topic.partitionStates[partition];
+    const isLed = state !== undefined && state.leader !== null &&
+      image.isAlive(state.leader);
+    return isLed ? state.leaderEpoch : undefined;
+  }
+
   /** The broker that coordinates `id`, alive. */
   async coordinator(id: string): Promise<BrokerImage | Failure> {
     const partition = await this.partition(id);

@@ -24,6 +24,7 @@ import type {
 /** `Groups`, which asks the coordinators on this broker. */
 export interface CoordinatedGroups extends AdministeredGroups {
   coordinator(groupId: string): Promise<BrokerImage | Failure>;
+  leaderEpoch(groupId: string): number | undefined;
 }
 
 export interface GroupDeskOptions {
@@ -62,7 +63,12 @@ export class GroupDesk implements GroupOperations {
     return broker instanceof Failure ? broker : {
       isLocal: broker.id === this.#options.brokerId,
       broker: brokerDescription(broker),
+      leaderEpoch: this.leaderEpoch(groupId) ?? -1,
     };
+  }
+
+  leaderEpoch(groupId: string): number | undefined {
+    return this.#options.groups.leaderEpoch(groupId);
   }
 
   list(states: Parameters<GroupAdmin["list"]>[0]) {

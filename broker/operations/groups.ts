@@ -31,6 +31,11 @@ export class Groups {
     return this.#coordination.coordinator(groupId);
   }
 
+  /** Of a coordinator that lives; undefined: none is known. */
+  leaderEpoch(groupId: string): number | undefined {
+    return this.#coordination.leaderEpoch(groupId);
+  }
+
   /**
    * Asks the coordinator on this broker; NOT_COORDINATOR where it is elsewhere.
    * Never rejects: what goes wrong is in the response.

@@ -110,6 +110,8 @@ export interface PartitionRoute {
   readonly isLocal: boolean;
   /** The leader; `http` is its `host:port`. */
   readonly broker: BrokerDescription;
+  /** Tells a leadership from the one before and the next. */
+  readonly leaderEpoch: number;
 }
 
 export interface RecordOperations {
@@ -126,6 +128,8 @@ export interface RecordOperations {
     topic: string,
     partition: number,
   ): PartitionRoute | Failure | Promise<PartitionRoute | Failure>;
+  /** Of a leader that lives; undefined: there is none, as far as is known. */
+  leaderEpoch(topic: string, partition: number): number | undefined;
   /**
    * Checks every record without storing: what a batch over several partitions
    * needs, to store nothing when one message is bad. Undefined: all are good.
@@ -241,6 +245,8 @@ export interface ClusterOperations {
   describe(): ClusterView;
   /** Ready when every check is ok. */
   readiness(): ReadinessCheck[];
+  /** Calls whenever more is known of the cluster; returns what ends it. */
+  onChange(listener: () => void): () => void;
 }
 
 export interface ProducerOperations {
@@ -280,6 +286,8 @@ export interface GroupRoute {
   readonly isLocal: boolean;
   /** The coordinator. */
   readonly broker: BrokerDescription;
+  /** Tells its term of office from the one before and the next. */
+  readonly leaderEpoch: number;
 }
 
 /** Where a reset goes; an offset must lie within each partition. */
@@ -373,6 +381,8 @@ export interface GroupLeaveRequest {
  */
 export interface GroupOperations {
   route(groupId: string): Promise<GroupRoute | Failure>;
+  /** Of a coordinator that lives; undefined: there is none that is known. */
+  leaderEpoch(groupId: string): number | undefined;
   /** The groups that this broker coordinates; no states: all. */
   list(states: readonly GroupState[]): Promise<ListedGroup[] | Failure>;
   describe(

@@ -3,7 +3,8 @@
  * or to the reason why none does. Both doors and all operations ask here.
  */
 import { Failure } from "../../contract/errors.ts";
-import type { TopicImage } from "../cluster/metadata_image.ts";
+import type { PartitionFact } from "../cluster/facts.ts";
+import type { MetadataImage, TopicImage } from "../cluster/metadata_image.ts";
 import type { MetadataView } from "../cluster/metadata_view.ts";
 import type { PartitionReplica } from "../replication/partition_replica.ts";
 import type { ReplicaManager } from "../replication/replica_manager.ts";
@@ -80,6 +81,14 @@ export class PartitionAccess {
       : this.#routeIn(image, partition);
   }
 
+  /** Of a leader that lives, as far as this broker knows. */
+  leaderEpoch(topic: string, partition: number): number | undefined {
+    const state = this.knownTopic(topic)?.partitionStates[partition];
+    const isLed = state !== undefined && state.leader !== null &&
+      this.#view.image.isAlive(state.leader);
+    return isLed ? state.leaderEpoch : undefined;
+  }
+
   async #freshRoute(
     topic: string,
     partition: number,
@@ -105,27 +114,44 @@ export class PartitionAccess {
         { field: "partition" },
       );
     }
-    const leader = topic.partitionStates[partition]?.leader ?? null;
+    const state = topic.partitionStates[partition];
+    const leader = state?.leader ?? null;
     const broker = leader === null
       ? undefined
       : this.#view.image.brokers.get(leader);
-    if (broker === undefined) {
-      return new Failure(
-        "LEADER_NOT_AVAILABLE",
-        `Partition ${partition} of topic "${topic.name}" has no leader now`,
-        { retryAfterMs: 1000 },
-      );
-    }
     const isLocal = leader === this.#brokerId;
-    if (!isLocal && broker.incarnation === undefined) {
+    const isThere = isLocal || broker?.incarnation !== undefined;
+    if (state === undefined || broker === undefined || !isThere) {
+      const why = state === undefined
+        ? "it is being made"
+        : leaderlessReason(state, this.#view.image);
       return new Failure(
         "LEADER_NOT_AVAILABLE",
-        `Partition ${partition} of topic "${topic.name}" is led by broker ${leader}, which is down`,
+        `Partition ${partition} of topic "${topic.name}" has no leader now: ${why}`,
         { retryAfterMs: 1000 },
       );
     }
-    return { isLocal, broker: brokerDescription(broker) };
+    const { leaderEpoch } = state;
+    return { isLocal, broker: brokerDescription(broker), leaderEpoch };
   }
+}
+
+/** Whose return, or which step of the cluster, a leaderless partition awaits. */
+function leaderlessReason(state: PartitionFact, image: MetadataImage): string {
+  const { isr, leader } = state;
+  const down = isr.filter((id) => !image.isAlive(id));
+  if (down.length < isr.length) {
+    return leader === null
+      ? "one is about to be elected"
+      : `broker ${leader}, which led it, is down, and another is about to be elected`;
+  }
+  if (isr.length === 0) {
+    return "no broker is known to hold all of its records; see the log of the brokers";
+  }
+  const [one] = down;
+  return down.length === 1
+    ? `broker ${one}, which holds its records, is down`
+    : `brokers ${down.join(", ")}, which hold its records, are down`;
 }
 
 /** The topic, when it has that partition. */

@@ -72,6 +72,10 @@ export class Records implements RecordOperations {
     return this.#options.access.route(topic, partition);
   }
 
+  leaderEpoch(topic: string, partition: number): number | undefined {
+    return this.#options.access.leaderEpoch(topic, partition);
+  }
+
   async check(
     topic: string,
     records: readonly NewRecord[],
@@ -103,12 +107,18 @@ export class Records implements RecordOperations {
       recordFault(records, replica.settings, environment.clock.nowMs()) ??
         guard.check(topic, records);
     if (fault !== undefined) return fault;
+    let isStored = false;
     const appended = await replica.appendRecords(records, {
       timeoutMs: options.timeoutMs,
       producer: options.producer,
-      onStored: () => metrics.produced(topic, records.length, sizeOf(records)),
+      onStored: () => {
+        isStored = true;
+        metrics.produced(topic, records.length, sizeOf(records));
+      },
     });
-    if (appended instanceof Failure) return appended;
+    if (appended instanceof Failure) {
+      return isStored ? storedAllTheSame(appended) : appended;
+    }
     return {
       ...appended,
       receipt: () =>
@@ -236,6 +246,18 @@ export class Records implements RecordOperations {
     turns.set(topic, next + 1);
     return next;
   }
+}
+
+/** Whatever came after, the records are in this broker's log. */
+function storedAllTheSame({ code, detail, details }: Failure): Failure {
+  const isSaid = detail.includes("may or may not");
+  return new Failure(
+    code,
+    isSaid
+      ? detail
+      : `${detail}; the records were written before and may or may not be kept`,
+    { ...details, mayBeStored: true },
+  );
 }
 
 /** Bytes of keys and values: what the user sent and gets. */

@@ -65,6 +65,29 @@ export class FakeCluster {
     }));
   }
 
+  readonly #listeners = new Set<() => void>();
+
+  onChange(listener: () => void): () => void {
+    const own = () => listener();
+    this.#listeners.add(own);
+    return () => this.#listeners.delete(own);
+  }
+
+  /** Who wait for a change. */
+  get listenerCount(): number {
+    return this.#listeners.size;
+  }
+
+  /** Gives a partition another leader, whose id is its epoch, and tells all. */
+  move(topic: string, partition: number, leader: number | null): void {
+    this.topics.get(topic)!.partitions[partition].leader = leader;
+    this.changed();
+  }
+
+  changed(): void {
+    for (const listener of [...this.#listeners]) listener();
+  }
+
   /** Every record of every partition. */
   get recordCount(): number {
     let count = 0;
@@ -163,10 +186,11 @@ export class FakeOperations implements Operations {
       offset: records.length,
       timestampMs: record.timestampMs ?? this.#nowMs(),
     });
-    this.#wake();
+    this.wake();
   }
 
-  #wake(): void {
+  /** Who waits looks again, as when a replica resigns. */
+  wake(): void {
     for (const wake of [...this.#wakers]) wake();
   }
 
@@ -210,7 +234,19 @@ export class FakeOperations implements Operations {
           "LEADER_NOT_AVAILABLE",
           `Partition ${partition} of topic "${topic}" has no leader.`,
         )
-        : { isLocal: found.leader === this.brokerId, broker };
+        : {
+          isLocal: found.leader === this.brokerId,
+          broker,
+          leaderEpoch: found.leader ?? -1,
+        };
+    },
+    leaderEpoch: (topic, partition) => {
+      const found = this.#find(topic, partition);
+      if (found instanceof Failure) return undefined;
+      const leads = this.clusterState.brokers.some(({ id }) =>
+        id === found.leader
+      );
+      return leads ? found.leader ?? undefined : undefined;
     },
     check: (_topic, records) => {
       for (let index = 0; index < records.length; index++) {
@@ -266,6 +302,8 @@ export class FakeOperations implements Operations {
       }
       if (options.offset === end && options.waitMs > 0) {
         await this.#wait(options.signal);
+        const still = this.#led(topic, partition);
+        if (still instanceof Failure) return still;
       }
       return this.#readNow(found, options);
     },
@@ -456,6 +494,7 @@ export class FakeOperations implements Operations {
       brokers: this.clusterState.brokers,
     }),
     readiness: () => [{ name: "metadata", ok: this.ready }],
+    onChange: (listener) => this.clusterState.onChange(listener),
   };
 
   readonly producers: ProducerOperations = {
@@ -478,8 +517,13 @@ export class FakeOperations implements Operations {
     route: () => {
       const { brokers, groupCoordinator } = this.clusterState;
       const broker = brokers.find(({ id }) => id === groupCoordinator)!;
-      return Promise.resolve({ isLocal: broker.id === this.brokerId, broker });
+      return Promise.resolve({
+        isLocal: broker.id === this.brokerId,
+        broker,
+        leaderEpoch: groupCoordinator,
+      });
     },
+    leaderEpoch: () => this.clusterState.groupCoordinator,
     list: (states) => this.#groupAnswer("list", states),
     describe: (groupId) => this.#groupAnswer("describe", groupId),
     delete: (groupId) => this.#groupAnswer("delete", groupId),

@@ -10,7 +10,7 @@ import type { Door, Exchange, Result } from "../exchange.ts";
 import { ANY_OFFSET, ANY_PARTITION, type QueryFields } from "../input.ts";
 import { LongPoll } from "../long_poll.ts";
 import { storedRecordText } from "../records.ts";
-import { passToLeader } from "../routing.ts";
+import { atLeader } from "../routing.ts";
 
 /** `max` of the resource under /v1 when absent. */
 const DEFAULT_MAX_RECORDS = 100;
@@ -96,21 +96,36 @@ async function answer(
     ? new LongPoll(exchange.request, door.closing)
     : undefined;
   try {
-    const passed = await passToLeader(exchange, door, topic, partition, {
+    const passing = {
       changes: false,
-      timeoutMs: waitMs + door.limits.forwardGraceMs,
-      isPoll: poll !== undefined,
+      timeoutMs: door.limits.forwardGraceMs,
+      waitMs,
       signal: poll?.signal,
-    });
+    };
+    const result = await atLeader(
+      exchange,
+      door,
+      { topic, partition },
+      passing,
+      (waitMs) => answerHere(door, { ...input, waitMs }, poll?.signal),
+    );
     // The client has gone or this broker stops: nobody waits any longer.
-    if (passed instanceof Failure && poll?.signal.aborted) return NO_CONTENT;
-    if (passed !== undefined) return passed;
-    const result = await readFrom(door, input, poll?.signal);
-    if (result instanceof Failure) return result;
-    return input.max === undefined ? single(result) : many(input, result);
+    return result instanceof Failure && poll?.signal.aborted
+      ? NO_CONTENT
+      : result;
   } finally {
     poll?.end();
   }
+}
+
+async function answerHere(
+  door: Door,
+  input: ConsumeInput,
+  signal: AbortSignal | undefined,
+): Promise<Result> {
+  const result = await readFrom(door, input, signal);
+  if (result instanceof Failure) return result;
+  return input.max === undefined ? single(result) : many(input, result);
 }
 
 async function readFrom(

@@ -10,6 +10,7 @@ import type {
 } from "../../../contract/http.ts";
 import { memberNameFault, topicNameFault } from "../../../contract/limits.ts";
 import type {
+  GroupCommitRequest,
   GroupPoll,
   GroupPollRequest,
   NewOffset,
@@ -29,7 +30,7 @@ import {
 import { LongPoll } from "../long_poll.ts";
 import { Refusal } from "../problem.ts";
 import { storedRecordText } from "../records.ts";
-import { passToCoordinator } from "../routing.ts";
+import { atCoordinator } from "../routing.ts";
 
 const DEFAULT_MAX_RECORDS = 100;
 /** A poll commits and finds its positions besides waiting. */
@@ -51,26 +52,37 @@ export async function pollGroup(
   const { request: { signal } } = exchange;
   const poll = new LongPoll(exchange.request, door.closing);
   try {
-    const passed = await passToCoordinator(exchange, door, group, {
-      changes: false,
-      timeoutMs: request.waitMs + GRACES_PER_POLL * door.limits.forwardGraceMs,
-      isPoll: request.waitMs > 0,
+    const passing = {
+      changes: true,
+      // Who says which answer it got gets those of a lost one again.
+      mayRepeat: request.ack !== undefined,
+      timeoutMs: GRACES_PER_POLL * door.limits.forwardGraceMs,
+      waitMs: request.waitMs,
       signal: poll.signal,
-    });
-    if (passed instanceof Failure && poll.signal.aborted) return NO_CONTENT;
-    if (passed !== undefined) return passed;
-    const result = await door.operations.groups.poll(
-      { ...request, clientHost: exchange.clientHost, signal: poll.signal },
-      new ClusterRecordsOverHttp(door),
-    );
-    if (result instanceof Failure) return result;
-    if (signal.aborted) {
-      result.undelivered();
-      return NO_CONTENT;
-    }
-    // The signal aborts until the answer is sent whole.
-    signal.addEventListener("abort", result.undelivered, { once: true });
-    return answerOf(group, request.member, result);
+    };
+    const here = async (waitMs: number) => {
+      const result = await door.operations.groups.poll(
+        {
+          ...request,
+          waitMs,
+          clientHost: exchange.clientHost,
+          signal: poll.signal,
+        },
+        new ClusterRecordsOverHttp(door),
+      );
+      if (result instanceof Failure) return result;
+      if (signal.aborted) {
+        result.undelivered();
+        return NO_CONTENT;
+      }
+      // The signal aborts until the answer is sent whole.
+      signal.addEventListener("abort", result.undelivered, { once: true });
+      return answerOf(group, request.member, result);
+    };
+    const result = await atCoordinator(exchange, door, group, passing, here);
+    return result instanceof Failure && poll.signal.aborted
+      ? NO_CONTENT
+      : result;
   } finally {
     poll.end();
   }
@@ -208,16 +220,28 @@ export async function commitOffsets(
   const offsets = readOffsets(fields, door.limits.offsetsPerCommit);
   const fault = fields.fault();
   if (fault !== undefined) return fault;
-  const passed = await passToCoordinator(exchange, door, group, {
+  const passing = {
     changes: true,
     timeoutMs: door.limits.produceTimeoutMs,
     body: JSON.stringify(fields.values),
-  });
-  if (passed !== undefined) return passed;
-  const refused = await door.operations.groups.commit(
-    { groupId: group, member, generationId, offsets },
+  };
+  const request = { groupId: group, member, generationId, offsets };
+  return await atCoordinator(
+    exchange,
+    door,
+    group,
+    passing,
+    () => commitHere(door, request),
   );
+}
+
+async function commitHere(
+  door: Door,
+  request: GroupCommitRequest,
+): Promise<Result> {
+  const refused = await door.operations.groups.commit(request);
   if (refused instanceof Failure) return refused;
+  const { groupId: group, offsets } = request;
   if (refused.length === offsets.length) {
     const [{ code, detail }] = refused;
     return new Failure(code, detail);
@@ -287,13 +311,16 @@ export async function leaveGroup(
   const ack = query.text("ack");
   const fault = query.fault();
   if (fault !== undefined) return fault;
-  const passed = await passToCoordinator(exchange, door, group, {
+  const passing = {
     changes: true,
+    // One that has no place any more is as one that left.
+    mayRepeat: true,
     timeoutMs: door.limits.produceTimeoutMs,
+  };
+  return await atCoordinator(exchange, door, group, passing, async () => {
+    const failure = await door.operations.groups.leave(
+      { groupId: group, member, ack },
+    );
+    return failure ?? json({ status: "left" });
   });
-  if (passed !== undefined) return passed;
-  const failure = await door.operations.groups.leave(
-    { groupId: group, member, ack },
-  );
-  return failure ?? json({ status: "left" });
 }

@@ -20,7 +20,7 @@ import {
   describe,
   type QueryFields,
 } from "../input.ts";
-import { passToCoordinator } from "../routing.ts";
+import { atCoordinator } from "../routing.ts";
 import type { ResetTarget } from "../../operations/operations.ts";
 
 const STATES: readonly GroupState[] = [
@@ -106,16 +106,14 @@ export async function getGroup(
 ): Promise<Result> {
   const group = exchange.groupWithoutQuery();
   if (group instanceof Failure) return group;
-  const passed = await passToCoordinator(exchange, door, group, {
-    changes: false,
-    timeoutMs: 2 * door.limits.forwardGraceMs,
+  const passing = { changes: false, timeoutMs: 2 * door.limits.forwardGraceMs };
+  return await atCoordinator(exchange, door, group, passing, async () => {
+    const description = await door.operations.groups.describe(
+      group,
+      new ClusterRecordsOverHttp(door),
+    );
+    return description instanceof Failure ? description : json(description);
   });
-  if (passed !== undefined) return passed;
-  const description = await door.operations.groups.describe(
-    group,
-    new ClusterRecordsOverHttp(door),
-  );
-  return description instanceof Failure ? description : json(description);
 }
 
 export async function deleteGroup(
@@ -124,13 +122,14 @@ export async function deleteGroup(
 ): Promise<Result> {
   const group = exchange.groupWithoutQuery();
   if (group instanceof Failure) return group;
-  const passed = await passToCoordinator(exchange, door, group, {
+  const passing = {
     changes: true,
     timeoutMs: door.limits.produceTimeoutMs,
+  };
+  return await atCoordinator(exchange, door, group, passing, async () => {
+    const failure = await door.operations.groups.delete(group);
+    return failure ?? json({ status: "deleted" });
   });
-  if (passed !== undefined) return passed;
-  const failure = await door.operations.groups.delete(group);
-  return failure ?? json({ status: "deleted" });
 }
 
 export async function resetOffsets(
@@ -152,19 +151,20 @@ export async function resetOffsets(
   const dryRun = fields.boolean("dryRun") ?? false;
   const fault = fields.fault();
   if (fault !== undefined) return fault;
-  const passed = await passToCoordinator(exchange, door, group, {
+  const passing = {
     changes: !dryRun,
     timeoutMs: door.limits.produceTimeoutMs,
     body: JSON.stringify(fields.values),
+  };
+  return await atCoordinator(exchange, door, group, passing, async () => {
+    const offsets = await door.operations.groups.reset(
+      { groupId: group, target, topic, partition, dryRun },
+      new ClusterRecordsOverHttp(door),
+    );
+    if (offsets instanceof Failure) return offsets;
+    const answer: ResetOffsetsAnswer = { group, dryRun, offsets };
+    return json(answer);
   });
-  if (passed !== undefined) return passed;
-  const offsets = await door.operations.groups.reset(
-    { groupId: group, target, topic, partition, dryRun },
-    new ClusterRecordsOverHttp(door),
-  );
-  if (offsets instanceof Failure) return offsets;
-  const answer: ResetOffsetsAnswer = { group, dryRun, offsets };
-  return json(answer);
 }
 
 const EDGES = ["earliest", "latest"] as const;

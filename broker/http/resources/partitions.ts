@@ -4,7 +4,7 @@ import type { OffsetsAnswer } from "../../../contract/http.ts";
 import { json } from "../answer.ts";
 import type { Door, Exchange, Result } from "../exchange.ts";
 import { ANY_OFFSET } from "../input.ts";
-import { passToLeader } from "../routing.ts";
+import { atLeader } from "../routing.ts";
 
 export async function getOffsets(
   exchange: Exchange,
@@ -16,22 +16,20 @@ export async function getOffsets(
   if (partition instanceof Failure) return partition;
   const fault = exchange.refuseQuery();
   if (fault !== undefined) return fault;
-  const passed = await passToLeader(exchange, door, topic, partition, {
-    changes: false,
-    timeoutMs: door.limits.forwardGraceMs,
+  const place = { topic, partition };
+  const passing = { changes: false, timeoutMs: door.limits.forwardGraceMs };
+  return await atLeader(exchange, door, place, passing, async () => {
+    const offsets = await door.operations.records.offsets(topic, partition);
+    if (offsets instanceof Failure) return offsets;
+    const { logStartOffset, highWatermark, logEndOffset } = offsets;
+    const answer: OffsetsAnswer = {
+      ...place,
+      logStartOffset,
+      highWatermark,
+      logEndOffset,
+    };
+    return json(answer);
   });
-  if (passed !== undefined) return passed;
-  const offsets = await door.operations.records.offsets(topic, partition);
-  if (offsets instanceof Failure) return offsets;
-  const { logStartOffset, highWatermark, logEndOffset } = offsets;
-  const answer: OffsetsAnswer = {
-    topic,
-    partition,
-    logStartOffset,
-    highWatermark,
-    logEndOffset,
-  };
-  return json(answer);
 }
 
 export async function deleteRecords(
@@ -49,17 +47,21 @@ export async function deleteRecords(
     : query.requiredInteger("beforeOffset", ANY_OFFSET);
   const fault = query.fault();
   if (fault !== undefined) return fault;
-  const passed = await passToLeader(exchange, door, topic, partition, {
+  const place = { topic, partition };
+  const passing = {
     changes: true,
+    // Up to the same offset it deletes the same; up to "latest" more.
+    mayRepeat: beforeOffset !== "latest",
     timeoutMs: door.limits.produceTimeoutMs,
+  };
+  return await atLeader(exchange, door, place, passing, async () => {
+    const logStartOffset = await door.operations.records.deleteRecords(
+      topic,
+      partition,
+      beforeOffset,
+    );
+    return logStartOffset instanceof Failure
+      ? logStartOffset
+      : json({ topic, partition, logStartOffset });
   });
-  if (passed !== undefined) return passed;
-  const logStartOffset = await door.operations.records.deleteRecords(
-    topic,
-    partition,
-    beforeOffset,
-  );
-  return logStartOffset instanceof Failure
-    ? logStartOffset
-    : json({ topic, partition, logStartOffset });
 }

@@ -19,7 +19,8 @@ import {
   type ProduceSettings,
 } from "../produce_request.ts";
 import { newRecordText, readMessage } from "../records.ts";
-import { notLeader } from "../routing.ts";
+import type { LeaderSearch } from "../leader_waits.ts";
+import { isFull, isWorthAnotherTry, notLeader } from "../routing.ts";
 import { produceBatch } from "./produce_batch.ts";
 
 export function produce(exchange: Exchange, door: Door) {
@@ -114,7 +115,7 @@ function produceOne(
   }
   const fault = fields.fault();
   if (fault !== undefined) return fault;
-  const work: Work = { exchange, door, settings, record };
+  const work: Work = { exchange, door, settings, record, search: undefined };
   const chosen = partition ??
     door.operations.records.choosePartition(settings.topic, record.key);
   return chosen instanceof Promise
@@ -128,6 +129,8 @@ interface Work {
   readonly door: Door;
   readonly settings: ProduceSettings;
   readonly record: NewRecord;
+  /** For the leader, once the first try met none. */
+  search: LeaderSearch | undefined;
 }
 
 function routeOne(
@@ -143,23 +146,48 @@ function routeOne(
 }
 
 function storeOne(
-  { exchange, door, settings, record }: Work,
+  work: Work,
   partition: number,
   route: PartitionRoute | Failure,
 ): Result | Promise<Result> {
-  if (route instanceof Failure) return route;
+  if (route instanceof Failure) return orAgain(work, partition, route);
+  const { exchange, door, settings, record } = work;
   const { topic } = settings;
   if (!route.isLocal) {
     if (exchange.isForwarded) return notLeader(topic, partition);
     const text = newRecordText(record, partition);
-    return forwardProduce(door, route, settings, text.slice(1, -1));
+    return forwardProduce(door, route, settings, text.slice(1, -1))
+      .then((result) => orAgain(work, partition, result, route));
   }
   return door.operations.records.produce(topic, partition, [record], settings)
     .then((produced) =>
       produced instanceof Failure
-        ? produced
+        ? orAgain(work, partition, produced, route)
         : jsonText(producedText(produced, record, partition, 0, settings))
     );
+}
+
+/** The result, or that of another try when the leader has moved. */
+async function orAgain(
+  work: Work,
+  partition: number,
+  result: Result,
+  route?: PartitionRoute,
+): Promise<Result> {
+  const { exchange, door, settings } = work;
+  if (exchange.isForwarded) return result;
+  const { topic, producer, timeoutMs } = settings;
+  const isBusyOnly = work.search !== undefined && isFull(result);
+  if (!isBusyOnly && !isWorthAnotherTry(result, producer !== undefined)) {
+    return result;
+  }
+  work.search ??= door.leaderWaits.search({
+    timeoutMs,
+    epoch: () => door.operations.records.leaderEpoch(topic, partition),
+  });
+  return await work.search.next(route?.leaderEpoch)
+    ? await routeOne(work, partition)
+    : result;
 }
 
 /** The message again with all its digits, where some could be lost. */

@@ -19,7 +19,7 @@ import {
   type ProduceSettings,
 } from "../produce_request.ts";
 import { type DecodedMessage, newRecordText, readMessage } from "../records.ts";
-import { notLeader } from "../routing.ts";
+import { isWorthAnotherTry, notLeader } from "../routing.ts";
 
 /** The messages of one partition, by their index in the request. */
 interface Group {
@@ -182,6 +182,24 @@ async function routeGroups(
   return routes;
 }
 
+/** One request on its way: what is settled, and what is to be tried again. */
+interface Storing {
+  readonly exchange: Exchange;
+  readonly door: Door;
+  readonly settings: ProduceSettings;
+  readonly outcome: Outcome;
+  /** Of the round that is under way. */
+  readonly moved: Moved[];
+}
+
+/** Nothing of the group is stored, and its leader has moved or is about to. */
+interface Moved {
+  readonly group: Group;
+  readonly failure: Failure;
+  /** Undefined: it had no leader. */
+  readonly triedEpoch: number | undefined;
+}
+
 async function storeGroups(
   exchange: Exchange,
   door: Door,
@@ -189,28 +207,27 @@ async function storeGroups(
   groups: Group[],
   count: number,
 ): Promise<Result> {
-  const routes = await routeGroups(door, settings, groups);
-  if (routes instanceof Failure) return routes;
   const outcome: Outcome = { texts: new Array(count), failures: [], stored: 0 };
-  const work: Promise<void>[] = [];
-  const remote = new Map<number, { route: PartitionRoute; groups: Group[] }>();
-  groups.forEach((group, position) => {
-    const route = routes[position];
-    if (route instanceof Failure) return fail(outcome, group, route);
-    if (route.isLocal) {
-      work.push(storeHere(door, settings, group, outcome));
-    } else if (exchange.isForwarded) {
-      fail(outcome, group, notLeader(settings.topic, group.partition));
-    } else {
-      const together = remote.get(route.broker.id);
-      if (together !== undefined) together.groups.push(group);
-      else remote.set(route.broker.id, { route, groups: [group] });
-    }
+  const storing = { exchange, door, settings, outcome, moved: [] };
+  const { topic, timeoutMs } = settings;
+  const epochOf = ({ group }: Moved) =>
+    door.operations.records.leaderEpoch(topic, group.partition);
+  let moved: Moved[] = [];
+  const search = door.leaderWaits.search({
+    timeoutMs,
+    epoch: () => epochsSum(moved.map(epochOf)),
   });
-  for (const { route, groups } of remote.values()) {
-    work.push(storeThere(door, settings, route, groups, outcome));
+  for (let pending = groups;; pending = moved.map(({ group }) => group)) {
+    const refused = await storeRound(storing, pending);
+    if (refused !== undefined && moved.length === 0) return refused;
+    moved = storing.moved.splice(0);
+    if (moved.length === 0) break;
+    const tried = epochsSum(moved.map(({ triedEpoch }) => triedEpoch));
+    if (exchange.isForwarded || !await search.next(tried)) {
+      for (const { group, failure } of moved) fail(outcome, group, failure);
+      break;
+    }
   }
-  await Promise.all(work);
   if (outcome.stored === 0) return outcome.failures[0];
   return jsonText(
     `{"results":[${outcome.texts.join(",")}]}`,
@@ -218,12 +235,68 @@ async function storeGroups(
   );
 }
 
-async function storeHere(
-  door: Door,
-  settings: ProduceSettings,
+/** Of those that lead; another number when another leads one of them. */
+function epochsSum(
+  epochs: readonly (number | undefined)[],
+): number | undefined {
+  const known = epochs.filter((epoch) => epoch !== undefined);
+  return known.length === 0
+    ? undefined
+    : known.reduce((sum, epoch) => sum + epoch + 1, 0);
+}
+
+/** Tries each group once; a failure: the request is for what is not there. */
+async function storeRound(
+  storing: Storing,
+  groups: Group[],
+): Promise<Failure | undefined> {
+  const { exchange, door, settings } = storing;
+  const routes = await routeGroups(door, settings, groups);
+  if (routes instanceof Failure) {
+    for (const group of groups) settleFailure(storing, group, routes);
+    return routes;
+  }
+  const work: Promise<void>[] = [];
+  const remote = new Map<number, { route: PartitionRoute; groups: Group[] }>();
+  groups.forEach((group, position) => {
+    const route = routes[position];
+    if (route instanceof Failure) return settleFailure(storing, group, route);
+    if (route.isLocal) {
+      work.push(storeHere(storing, route, group));
+    } else if (exchange.isForwarded) {
+      const failure = notLeader(settings.topic, group.partition);
+      settleFailure(storing, group, failure, route);
+    } else {
+      const together = remote.get(route.broker.id);
+      if (together !== undefined) together.groups.push(group);
+      else remote.set(route.broker.id, { route, groups: [group] });
+    }
+  });
+  for (const { route, groups } of remote.values()) {
+    work.push(storeThere(storing, route, groups));
+  }
+  await Promise.all(work);
+  return undefined;
+}
+
+/** The group failed, unless another try may help. */
+function settleFailure(
+  { settings, outcome, moved }: Storing,
   group: Group,
-  outcome: Outcome,
+  failure: Failure,
+  route?: PartitionRoute,
+): void {
+  if (isWorthAnotherTry(failure, settings.producer !== undefined)) {
+    moved.push({ group, failure, triedEpoch: route?.leaderEpoch });
+  } else fail(outcome, group, failure);
+}
+
+async function storeHere(
+  storing: Storing,
+  route: PartitionRoute,
+  group: Group,
 ): Promise<void> {
+  const { door, settings, outcome } = storing;
   const { partition, records, indexes } = group;
   const produced = await door.operations.records.produce(
     settings.topic,
@@ -231,7 +304,9 @@ async function storeHere(
     records,
     settings,
   );
-  if (produced instanceof Failure) return fail(outcome, group, produced);
+  if (produced instanceof Failure) {
+    return settleFailure(storing, group, produced, route);
+  }
   for (let i = 0; i < indexes.length; i++) {
     outcome.texts[indexes[i]] = producedText(
       produced,
@@ -246,12 +321,11 @@ async function storeHere(
 
 /** One request for all groups that a broker leads. */
 async function storeThere(
-  door: Door,
-  settings: ProduceSettings,
+  storing: Storing,
   route: PartitionRoute,
   groups: Group[],
-  outcome: Outcome,
 ): Promise<void> {
+  const { door, settings, outcome } = storing;
   const texts = groups.flatMap(({ records, partition }) =>
     records.map((record) => newRecordText(record, partition))
   );
@@ -263,15 +337,22 @@ async function storeThere(
   let next = 0;
   for (const group of groups) {
     if (results instanceof Failure) {
-      fail(outcome, group, results);
+      settleFailure(storing, group, results, route);
+      continue;
+    }
+    const first = results[next];
+    if (!("offset" in first)) {
+      // A partition's messages are stored together or not at all.
+      const { code, detail, mayBeStored } = first;
+      const failure = new Failure(code, detail, { mayBeStored });
+      settleFailure(storing, group, failure, route);
+      next += group.indexes.length;
       continue;
     }
     for (const index of group.indexes) {
-      const result = results[next++];
-      outcome.texts[index] = JSON.stringify(result);
-      if ("offset" in result) outcome.stored++;
-      else outcome.failures.push(new Failure(result.code, result.detail));
+      outcome.texts[index] = JSON.stringify(results[next++]);
     }
+    outcome.stored += group.indexes.length;
   }
 }
 
@@ -306,6 +387,7 @@ function fail(outcome: Outcome, group: Group, failure: Failure): void {
     partition: group.partition,
     code: failure.code,
     detail: failure.detail,
+    mayBeStored: failure.details.mayBeStored,
   });
   for (const index of group.indexes) outcome.texts[index] = text;
   outcome.failures.push(failure);

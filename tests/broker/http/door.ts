@@ -19,6 +19,8 @@ export interface TestDoor {
   /** Sends a request; a body that is no string is sent as JSON. */
   call(method: string, target: string, body?: unknown): Promise<Response>;
   /** The same, for the JSON of the answer. */
+  /** Lets the longest wait for a leader pass. */
+  outlast(): Promise<void>;
   // deno-lint-ignore no-explicit-any
   json(method: string, target: string, body?: unknown): Promise<any>;
 }
@@ -138,6 +140,12 @@ export function testDoor(options: TestDoorOptions = {}): TestDoor {
     invariants,
     logged,
     call,
+    outlast: async () => {
+      for (let passedMs = 0; passedMs < 6000; passedMs += 50) {
+        for (let i = 0; i < 20; i++) await Promise.resolve();
+        await time.elapse(50);
+      }
+    },
     json: async (method, target, body) =>
       await (await call(method, target, body)).json(),
   };

@@ -106,10 +106,9 @@ Deno.test("POST /produce with messages answers 207 when a leader is away", async
   const { first, network } = three();
   network.doors.delete("localhost:8082");
   const messages = [0, 1, 2].map((partition) => ({ message: "x", partition }));
-  const response = await first.call("POST", "/produce", {
-    topic: "demo",
-    messages,
-  });
+  const answer = first.call("POST", "/produce", { topic: "demo", messages });
+  await first.outlast();
+  const response = await answer;
   assertEquals(response.status, 207);
   const { results } = await response.json();
   assertEquals(results.map((result: { code?: string }) => result.code), [
@@ -210,12 +209,12 @@ Deno.test("A leader that cannot be reached is 503, and nothing was changed", asy
     "error sending request: client error (Connect): Connection refused",
   );
   const body = { topic: "demo", partition: 1, message: "x" };
-  for (
-    const response of [
-      await first.call("POST", "/produce", body),
-      await first.call("GET", "/consume?topic=demo&partition=1&offset=0"),
-    ]
-  ) {
+  const answers = [
+    first.call("POST", "/produce", body),
+    first.call("GET", "/consume?topic=demo&partition=1&offset=0"),
+  ];
+  await first.outlast();
+  for (const response of await Promise.all(answers)) {
     assertEquals(response.status, 503);
     assertEquals((await response.json()).code, "BROKER_NOT_AVAILABLE");
     assertEquals(response.headers.get("retry-after"), "1");
