@@ -8,6 +8,7 @@ import {
 import { integerOption } from "../../cli/options.ts";
 import { EXIT_DONE } from "../../cli/run.ts";
 import type {
+  PartitionLocation,
   TopicConfigInput,
   TopicDescription,
 } from "../../contract/http.ts";
@@ -168,15 +169,27 @@ function describeCommand(open: OpenSession): Command {
 function descriptionText(topic: TopicDescription): string {
   const count = topic.partitions.length;
   const partitions = table(
-    ["PARTITION", "LEADER", "REPLICAS", "IN SYNC", "FIRST", "NEXT", "BYTES"],
+    [
+      "PARTITION",
+      "LEADER",
+      "EPOCH",
+      "REPLICAS",
+      "IN SYNC",
+      "FIRST",
+      "NEXT",
+      "BYTES",
+      "STATE",
+    ],
     topic.partitions.map((row) => [
       row.partition,
       row.broker ?? "none",
+      row.leaderEpoch,
       row.replicas.join(","),
       row.isr.join(","),
       row.logStartOffset,
       row.highWatermark,
       row.sizeBytes,
+      stateText(row),
     ]),
   );
   const settings = table(
@@ -190,6 +203,12 @@ function descriptionText(topic: TopicDescription): string {
   return `Topic ${topic.topic}: ${count} partition${count === 1 ? "" : "s"}, ` +
     `replication factor ${topic.replicationFactor}\n\n` +
     `${partitions}\n${settings}`;
+}
+
+/** What an operator looks for: a partition without a leader or with too few copies. */
+function stateText({ leader, isr, replicas }: PartitionLocation): string {
+  if (leader === null) return "no leader";
+  return isr.length < replicas.length ? "under-replicated" : "ok";
 }
 
 function alterCommand(open: OpenSession): Command {

@@ -72,8 +72,8 @@ async function measureHere(
 function remoteLeaders(door: Door, view: TopicView): BrokerDescription[] {
   const leaders = new Set(view.partitions.map(({ leader }) => leader));
   leaders.delete(door.brokerId);
-  return door.operations.cluster.describe().brokers.filter(({ id }) =>
-    leaders.has(id)
+  return door.operations.cluster.describe().brokers.filter(({ id, alive }) =>
+    alive && leaders.has(id)
   );
 }
 

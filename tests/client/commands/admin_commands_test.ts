@@ -1,4 +1,5 @@
 /** topic, schema and cluster commands: requests, tables, JSON, faults. */
+import type { PartitionLocation } from "../../../contract/http.ts";
 import { assertEquals } from "../../support/assert.ts";
 import type { Json } from "../../../contract/http.ts";
 import { demoCluster, runCommand } from "../run_command.ts";
@@ -83,12 +84,52 @@ Deno.test("topic list and describe are tables, or JSON", async () => {
   assertEquals(
     described.out,
     "Topic demo: 2 partitions, replication factor 1\n\n" +
-      "PARTITION  LEADER          REPLICAS  IN SYNC  FIRST  NEXT  BYTES\n" +
-      "        0  localhost:8080  1         1            0     0      0\n" +
-      "        1  localhost:8081  2         2            0     0      0\n\n" +
+      "PARTITION  LEADER          EPOCH  REPLICAS  IN SYNC  FIRST  NEXT  BYTES  STATE\n" +
+      "        0  localhost:8080      0  1         1            0     0      0  ok\n" +
+      "        1  localhost:8081      0  2         2            0     0      0  ok\n\n" +
       "SETTING       VALUE      SET BY\n" +
       "retention.ms  604800000  default\n",
   );
+});
+
+Deno.test("topic describe marks partitions without a leader or with too few replicas", async () => {
+  const partition = (
+    partition: number,
+    change: Partial<PartitionLocation>,
+  ) => ({
+    partition,
+    broker: "localhost:8080",
+    leader: 1,
+    leaderEpoch: 4,
+    replicas: [1, 2, 3],
+    isr: [1, 2, 3],
+    logStartOffset: 0,
+    highWatermark: 7,
+    logEndOffset: 7,
+    sizeBytes: 100,
+    ...change,
+  });
+  const description = {
+    topic: "demo",
+    topicId: "id",
+    replicationFactor: 3,
+    partitions: [
+      partition(0, {}),
+      partition(1, { isr: [1, 3] }),
+      partition(2, { leader: null, broker: null, isr: [2] }),
+    ],
+    config: [],
+  };
+  const { out } = await run(
+    ["topic", "describe", "demo"],
+    () => Response.json(description),
+  );
+  const rows = out.split("\n").filter((line) => /^ +\d/.test(line));
+  assertEquals(rows.map((row) => row.split(/ {2,}/).at(-1)), [
+    "ok",
+    "under-replicated",
+    "no leader",
+  ]);
 });
 
 Deno.test("topic alter and delete", async () => {
