@@ -4,12 +4,20 @@
  * built, in which order they start and stop; refuses to know doors and where the
  * metadata store came from, so that a test opens the very same room.
  */
-import type { MetadataStore } from "../storage/metadata/metadata_store.ts";
+import {
+  LeaseEndedError,
+  type MetadataStore,
+  MetadataUnavailableError,
+} from "../storage/metadata/metadata_store.ts";
+import { leaveCleanMark, takeCleanMark } from "./cluster/clean_stop.ts";
+import { Controller } from "./cluster/controller/controller.ts";
 import type { BrokerFact } from "./cluster/facts.ts";
 import { claimFolder } from "./cluster/folder_owner.ts";
 import { Membership } from "./cluster/membership.ts";
 import { MetadataView } from "./cluster/metadata_view.ts";
+import { untilHandedOver } from "./cluster/hand_over.ts";
 import { Orphans } from "./cluster/orphans.ts";
+import { settleStates } from "./cluster/start_states.ts";
 import type { BrokerConfig } from "./config.ts";
 import { Coordinators } from "./coordinators.ts";
 import type { Environment } from "./environment.ts";
@@ -27,6 +35,7 @@ import { Records } from "./operations/records.ts";
 import { SchemaGuard } from "./operations/schema_guard.ts";
 import { Schemas } from "./operations/schemas.ts";
 import { Topics } from "./operations/topics.ts";
+import { readTopicSettings } from "./topic_config.ts";
 import { ReplicaManager } from "./replication/replica_manager.ts";
 
 export interface RoomOptions {
@@ -44,6 +53,7 @@ export class Room {
   readonly view: MetadataView;
   readonly replicas: ReplicaManager;
   readonly membership: Membership;
+  readonly controller: Controller;
   readonly metrics: BrokerMetrics;
   readonly access: PartitionAccess;
   readonly topics: Topics;
@@ -99,6 +109,15 @@ export class Room {
       logger,
       broker: brokerFact(config),
       onLease: () => this.replicas.recheck(),
+    });
+    this.controller = new Controller({
+      view: this.view,
+      membership: this.membership,
+      environment,
+      logger,
+      brokerId: config.id,
+      onElected: () => {},
+      onFatal: options.onFault,
     });
     this.#orphans = new Orphans({
       ...options,
@@ -172,12 +191,16 @@ export class Room {
   async open(): Promise<void> {
     await this.view.start();
     const { config, environment } = this.#options;
-    claimFolder(environment.fileSystem, config.brokerDirectory, {
+    const { fileSystem } = environment;
+    const folder = config.brokerDirectory;
+    const isNewDisk = claimFolder(fileSystem, folder, {
       clusterId: await this.membership.nameCluster(),
       brokerId: config.id,
     });
+    const wasStoppedCleanly = takeCleanMark(fileSystem, folder);
     const { image } = this.view;
     await this.replicas.start(image);
+    await this.#settleStates({ isNewDisk, wasStoppedCleanly });
     this.#unsubscribe = this.view.subscribe((image, previous) =>
       this.replicas.apply(image, previous)
     );
@@ -186,16 +209,46 @@ export class Room {
     this.coordinators.start();
   }
 
+  #settleStates(
+    found: { isNewDisk: boolean; wasStoppedCleanly: boolean },
+  ): Promise<void> {
+    const { config, logger } = this.#options;
+    return settleStates({
+      view: this.view,
+      conditionOf: (topic) => ({
+        ...found,
+        brokerId: config.id,
+        flushesFirst: readTopicSettings(topic, config.topicDefaults)
+          .flushMessages === 1,
+      }),
+      onLost: (topic, partition) =>
+        logger.error(
+          "A partition lost its only in-sync replica with this broker's disk",
+          { topic, partition },
+        ),
+    });
+  }
+
   /** Resolves when the cluster can see this broker. */
   async join(): Promise<void> {
     await this.membership.join();
     this.#orphans.start();
+    this.controller.start();
   }
 
-  /** Takes no new duties. */
-  leave(): Promise<void> {
+  /** Hands over what others can lead, and takes no new duties. */
+  async leave(): Promise<void> {
     this.#orphans.stop();
-    return Promise.resolve();
+    const { view, membership } = this;
+    const { config, environment } = this.#options;
+    try {
+      await membership.announceLeave();
+      await untilHandedOver(view, config.id, environment.timers);
+    } catch (fault) {
+      const isAway = fault instanceof MetadataUnavailableError ||
+        fault instanceof LeaseEndedError;
+      if (!isAway) throw fault;
+    }
   }
 
   /** Answers who waits, flushes and closes, and gives up the lease. */
@@ -204,7 +257,10 @@ export class Room {
     this.coordinators.close();
     this.#unsubscribe();
     try {
+      await this.controller.stop();
       await this.replicas.close();
+      const { environment, config } = this.#options;
+      leaveCleanMark(environment.fileSystem, config.brokerDirectory);
     } finally {
       this.#source.close();
       await this.membership.leave();

@@ -16,7 +16,8 @@ export interface FolderOwner {
 }
 
 /**
- * Marks the folder, made when it is missing, as this broker's.
+ * Marks the folder, made when it is missing, as this broker's. True: it was not
+ * before, so that nothing this broker ever stored is in it.
  *
  * @throws ConfigurationError when it is another's.
  */
@@ -24,13 +25,13 @@ export function claimFolder(
   fileSystem: FileSystem,
   folder: string,
   owner: FolderOwner,
-): void {
+): boolean {
   const path = `${folder}/${OWNER_FILE}`;
   fileSystem.createDirectory(folder);
   if (!fileSystem.exists(path)) {
     const text = `${JSON.stringify(owner)}\n`;
     fileSystem.writeFileAtomic(path, new TextEncoder().encode(text));
-    return;
+    return true;
   }
   const found = parse(path, fileSystem.readFile(path));
   if (found.clusterId !== owner.clusterId) {
@@ -47,6 +48,7 @@ export function claimFolder(
       `not of broker ${owner.brokerId}`,
     ]);
   }
+  return false;
 }
 
 function parse(path: string, bytes: Uint8Array): FolderOwner {

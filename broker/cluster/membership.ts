@@ -29,7 +29,8 @@ export interface MembershipOptions {
 
 export class Membership {
   readonly #options: MembershipOptions;
-  readonly #incarnation: string;
+  readonly incarnation: string;
+  #isLeaving = false;
   #leaseId: string | undefined;
   #timer: Timer | undefined;
   #leaseTtlMs: number = MEMBERSHIP_LIMITS.leaseTtlMs;
@@ -38,7 +39,7 @@ export class Membership {
 
   constructor(options: MembershipOptions) {
     this.#options = options;
-    this.#incarnation = options.environment.random.uuid();
+    this.incarnation = options.environment.random.uuid();
   }
 
   /** Gives the cluster its id, unless it has one; resolves to that. */
@@ -62,6 +63,38 @@ export class Membership {
   /** False once the lease may have ended: others may have taken over. */
   get holdsLease(): boolean {
     return this.#options.environment.clock.monotonicMs() < this.#leaseEndsMs;
+  }
+
+  /** What the broker's keys live by; undefined: it has no lease now. */
+  get leaseId(): string | undefined {
+    return this.#leaseId;
+  }
+
+  /** It takes no new duties, and gives up those that others can take. */
+  get isLeaving(): boolean {
+    return this.#isLeaving;
+  }
+
+  /** Tells the cluster that this broker is about to stop. */
+  async announceLeave(): Promise<void> {
+    const before = this.#live();
+    this.#isLeaving = true;
+    const leaseId = this.#leaseId;
+    if (leaseId === undefined) return;
+    const { view, broker } = this.#options;
+    const key = KEYS.liveBroker(broker.id);
+    await view.transact({
+      // Another run of this broker may have taken its place.
+      compare: [{ key, target: "value", equals: before }],
+      success: [{ kind: "put", key, value: this.#live(), leaseId }],
+    });
+  }
+
+  #live(): string {
+    return JSON.stringify({
+      incarnation: this.incarnation,
+      ...(this.#isLeaving ? { isLeaving: true } : {}),
+    });
   }
 
   /** Leaves at once instead of when the lease ends. */
@@ -100,7 +133,7 @@ export class Membership {
         {
           kind: "put",
           key: KEYS.liveBroker(broker.id),
-          value: JSON.stringify({ incarnation: this.#incarnation }),
+          value: this.#live(),
           leaseId: lease.leaseId,
         },
       ],

@@ -1,0 +1,75 @@
+/**
+ * Who leads a partition and who counts as in sync, when brokers die, leave and
+ * come back: pure rules on one partition's state (DESIGN D6). They look at the
+ * state and at who lives, and remember nothing, so that any controller at any
+ * time comes to the same answer.
+ */
+import type { PartitionFact } from "../facts.ts";
+
+/** What the rules know of the brokers. */
+export interface Liveness {
+  isAlive(brokerId: number): boolean;
+  /** Alive, and about to stop. */
+  isLeaving(brokerId: number): boolean;
+}
+
+export interface ElectionOptions {
+  /** The topic's unclean.leader.election.enable. */
+  readonly isUncleanAllowed: boolean;
+}
+
+/**
+ * The state that should be instead of `state`; undefined: it is fine, or nothing
+ * can be done. The epoch grows whenever the leader is written anew.
+ */
+export function elect(
+  state: PartitionFact,
+  brokers: Liveness,
+  { isUncleanAllowed }: ElectionOptions,
+): PartitionFact | undefined {
+  const { leader } = state;
+  const inSync = state.isr.filter((id) => brokers.isAlive(id));
+  const leads = leader !== null && inSync.includes(leader);
+  const fit = inReplicaOrder(state, inSync)
+    .filter((id) => !brokers.isLeaving(id));
+  if (leads && (!brokers.isLeaving(leader) || fit.length === 0)) {
+    return inSync.length === state.isr.length
+      ? undefined
+      : { ...state, isr: inSync };
+  }
+  const next = fit[0] ?? inReplicaOrder(state, inSync)[0];
+  if (next !== undefined) return led(state, next, inSync);
+  if (!isUncleanAllowed) return undefined;
+  const alive = state.replicas.filter((id) => brokers.isAlive(id));
+  const survivor = alive.find((id) => !brokers.isLeaving(id)) ?? alive[0];
+  return survivor === undefined ? undefined : led(state, survivor, [survivor]);
+}
+
+/** The state with the preferred leader, where it could lead and does not. */
+export function preferLeader(
+  state: PartitionFact,
+  brokers: Liveness,
+): PartitionFact | undefined {
+  const preferred = state.replicas
+    .find((id) => !state.removing?.includes(id));
+  const { leader, isr } = state;
+  const isDue = leader !== null && preferred !== undefined &&
+    preferred !== leader && isr.includes(preferred) &&
+    brokers.isAlive(preferred) && !brokers.isLeaving(preferred);
+  return isDue ? led(state, preferred, isr) : undefined;
+}
+
+function led(
+  state: PartitionFact,
+  leader: number,
+  isr: readonly number[],
+): PartitionFact {
+  return { ...state, leader, leaderEpoch: state.leaderEpoch + 1, isr };
+}
+
+function inReplicaOrder(
+  { replicas }: PartitionFact,
+  ids: readonly number[],
+): number[] {
+  return replicas.filter((id) => ids.includes(id));
+}

@@ -1,0 +1,97 @@
+/**
+ * What the controller would change of the cluster now: the rules of this folder
+ * over all partitions of an image. Pure; elections come first, what can wait
+ * comes last and in small portions.
+ */
+import type { PartitionFact } from "../facts.ts";
+import type {
+  MetadataImage,
+  PartitionImage,
+  TopicImage,
+} from "../metadata_image.ts";
+import { elect, type Liveness, preferLeader } from "./election.ts";
+import { completeReassignment } from "./reassignment.ts";
+
+export interface Change {
+  readonly topic: string;
+  readonly topicId: string;
+  readonly partition: number;
+  readonly modRevision: number;
+  readonly next: PartitionFact;
+  readonly reason: "liveness" | "unclean" | "reassignment" | "preferred";
+  readonly isElection: boolean;
+}
+
+/** Leaderships that go back to preferred leaders at a time. */
+const PREFERRED_AT_ONCE = 50;
+
+const UNCLEAN = "unclean.leader.election.enable";
+
+export function planChanges(image: MetadataImage): Change[] {
+  const brokers = livenessOf(image);
+  const urgent: Change[] = [];
+  const calm: Change[] = [];
+  for (const topic of image.topics.values()) {
+    const isUncleanAllowed = topic.config[UNCLEAN] === "true";
+    for (const [partition, state] of statesOf(topic)) {
+      const elected = elect(state, brokers, { isUncleanAllowed });
+      if (elected !== undefined) {
+        const isClean = elected.isr.every((id) => state.isr.includes(id));
+        const reason = isClean ? "liveness" : "unclean";
+        urgent.push(changeOf(topic, partition, state, elected, reason));
+        continue;
+      }
+      const moved = completeReassignment(state, brokers);
+      if (moved !== undefined) {
+        urgent.push(changeOf(topic, partition, state, moved, "reassignment"));
+        continue;
+      }
+      if (calm.length >= PREFERRED_AT_ONCE) continue;
+      const preferred = preferLeader(state, brokers);
+      if (preferred !== undefined) {
+        calm.push(changeOf(topic, partition, state, preferred, "preferred"));
+      }
+    }
+  }
+  return urgent.length > 0 ? urgent : calm;
+}
+
+export function livenessOf(image: MetadataImage): Liveness {
+  return {
+    isAlive: (id) => image.isAlive(id),
+    isLeaving: (id) => image.brokers.get(id)?.isLeaving ?? false,
+  };
+}
+
+function* statesOf(topic: TopicImage): Generator<[number, PartitionImage]> {
+  for (let index = 0; index < topic.partitions; index++) {
+    const state = topic.partitionStates[index];
+    if (state !== undefined) yield [index, state];
+  }
+}
+
+function changeOf(
+  { name, topicId }: TopicImage,
+  partition: number,
+  { modRevision, leaderEpoch }: PartitionImage,
+  next: PartitionFact,
+  reason: Change["reason"],
+): Change {
+  const { leader, replicas, isr, adding, removing } = next;
+  return {
+    topic: name,
+    topicId,
+    partition,
+    modRevision,
+    next: {
+      leader,
+      leaderEpoch: next.leaderEpoch,
+      replicas,
+      isr,
+      ...(adding === undefined ? {} : { adding }),
+      ...(removing === undefined ? {} : { removing }),
+    },
+    reason,
+    isElection: next.leaderEpoch > leaderEpoch,
+  };
+}
