@@ -21,8 +21,11 @@ import {
 import { Diagnostics } from "./operations/diagnostics.ts";
 import { Room } from "./room.ts";
 
-/** Of leaving the cluster, or of closing one door, at a stop. */
+/** Of closing one door, at a stop. */
 const LONGEST_STEP_MS = 800;
+
+/** Of giving the leadership of partitions to others, which takes part of it. */
+const LONGEST_HAND_OVER_MS = 1500;
 
 export interface RunningBroker {
   readonly httpPort: number;
@@ -87,7 +90,7 @@ async function buildParts(
   const httpPort = openHttpDoor(doors);
   if (config.kafkaPort !== null) openKafkaDoor(doors, config.kafkaPort);
   await room.join();
-  stops.push(within(environment, () => room.leave()));
+  stops.push(within(environment, () => room.leave(), LONGEST_HAND_OVER_MS));
   return { httpPort };
 }
 
@@ -183,10 +186,11 @@ function kafkaBrokerConfig(
 function within(
   { timers }: Environment,
   step: () => Promise<void>,
+  longestMs: number = LONGEST_STEP_MS,
 ): () => Promise<void> {
   return async () => {
     const { promise: late, resolve } = Promise.withResolvers<void>();
-    const timer = timers.after(LONGEST_STEP_MS, resolve);
+    const timer = timers.after(longestMs, resolve);
     await Promise.race([step(), late]).finally(() => timer.cancel());
   };
 }
