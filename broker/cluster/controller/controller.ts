@@ -114,6 +114,7 @@ export class Controller {
   async #step(): Promise<void> {
     const { view, membership } = this.#options;
     if (!membership.holdsLease) return;
+    await this.#clearOwnPast();
     const isVacant = view.image.controller === undefined;
     if (isVacant && !membership.isLeaving) await this.#takeOffice();
     if (!this.isActive) return;
@@ -123,6 +124,20 @@ export class Controller {
       if (this.#isStopped || !this.isActive) return;
       await this.#write(changes.slice(start, start + size), view.image);
     }
+  }
+
+  /** An earlier run of this broker is over, though its lease may not be yet. */
+  async #clearOwnPast(): Promise<void> {
+    const { view, membership, brokerId } = this.#options;
+    const { controller } = view.image;
+    if (controller?.brokerId !== brokerId) return;
+    if (controller.incarnation === membership.incarnation) return;
+    const key = KEYS.controller;
+    const { createRevision } = controller;
+    await view.transact({
+      compare: [{ key, target: "createRevision", equals: createRevision }],
+      success: [{ kind: "delete", key }],
+    });
   }
 
   async #takeOffice(): Promise<void> {
