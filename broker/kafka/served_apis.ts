@@ -85,7 +85,7 @@ function topicApis(parts: KafkaParts): ServedApi[] {
   const { records, topics } = parts.operations;
   const configs: ConfigResources = { ...parts, topics };
   return [
-    produceHandler(batches),
+    produceHandler(parts),
     fetchHandler(parts),
     listOffsetsHandler(batches),
     offsetForLeaderEpochHandler(batches),

@@ -5,17 +5,30 @@ import type {
   Batches,
   RequiredAcks,
 } from "../../operations/batches.ts";
+import type { MetadataView } from "../../cluster/metadata_view.ts";
 import { errorFields } from "../answers.ts";
 import { CLOSE_CONNECTION, NO_RESPONSE, serve } from "../handler.ts";
+import { LeaderHints } from "../leader_hints.ts";
 import { produceApi } from "../messages/produce.ts";
 
 /** Longest wait for durability, whatever the client asks. */
 const MAX_TIMEOUT_MS = 300_000;
 const FIRST_VERSION_WITH_RECORD_ERRORS = 8;
+const FIRST_VERSION_WITH_HINTS = 10;
 
-export function produceHandler(batches: Batches) {
-  return serve(produceApi, async (request, { apiVersion }) => {
+export interface ProduceHandlerOptions {
+  readonly batches: Batches;
+  readonly view: MetadataView;
+  readonly brokerId: number;
+}
+
+export function produceHandler(options: ProduceHandlerOptions) {
+  const { batches, view, brokerId } = options;
+  return serve(produceApi, async (request, { apiVersion, local }) => {
     const { acks } = request;
+    const hints = apiVersion >= FIRST_VERSION_WITH_HINTS
+      ? new LeaderHints(view, brokerId)
+      : undefined;
     const timeoutMs = Math.min(Math.max(request.timeoutMs, 0), MAX_TIMEOUT_MS);
     const append = (topic: string, index: number, bytes: Uint8Array | null) => {
       if (acks !== 0 && acks !== 1 && acks !== -1) {
@@ -37,17 +50,22 @@ export function produceHandler(batches: Batches) {
       request.topicData.map(async ({ name, partitionData }) => ({
         name,
         partitionResponses: await Promise.all(
-          partitionData.map(async ({ index, records }) =>
-            partitionResponse(
-              index,
-              await append(name, index, records),
-              apiVersion,
-            )
-          ),
+          partitionData.map(async ({ index, records }) => {
+            const outcome = await append(name, index, records);
+            const currentLeader = outcome instanceof Failure
+              ? hints?.currentLeader(name, index, outcome)
+              : undefined;
+            return {
+              ...partitionResponse(index, outcome, apiVersion),
+              ...currentLeader && { currentLeader },
+            };
+          }),
         ),
       })),
     );
-    if (acks !== 0) return { responses };
+    if (acks !== 0) {
+      return { responses, nodeEndpoints: hints?.endpoints(local) ?? [] };
+    }
     const isFaulty = responses.some(({ partitionResponses }) =>
       partitionResponses.some(({ errorCode }) => errorCode !== 0)
     );
