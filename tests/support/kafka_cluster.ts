@@ -210,7 +210,12 @@ export class TestBroker {
     return this.#cluster.settle(this.begin(api, version, body, options));
   }
 
-  /** The same without waiting: for requests that are parked. */
+  /** Lets time pass until `work` is done. */
+  await<T>(work: Promise<T>): Promise<T> {
+    return this.#cluster.settle(work);
+  }
+
+  /** As `call` without waiting: for requests that are parked. */
   async begin<Request, RequestIn, Response, ResponseIn>(
     api: Api<Request, RequestIn, Response, ResponseIn>,
     version: number,
