@@ -31,8 +31,11 @@ export const FETCH_SOURCE_LIMITS = {
 const VERSION = 13;
 
 export interface KafkaFetchSourceOptions {
-  readonly environment: Environment;
-  readonly view: MetadataView;
+  readonly environment: Pick<
+    Environment,
+    "clock" | "network" | "random" | "timers"
+  >;
+  readonly view: Pick<MetadataView, "image">;
   readonly brokerId: number;
   /** Bytes of record batches that arrived. */
   onFetched(bytes: number): void;
