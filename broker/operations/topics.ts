@@ -266,8 +266,6 @@ export class Topics implements TopicOperations {
       view.image,
     );
     if (factor instanceof Failure) return factor;
-    const fault = minInsyncFault(config, factor);
-    if (fault !== undefined) return fault;
     const states = assignments === undefined
       ? placeNew(view.image, {
         brokerId,
@@ -277,6 +275,8 @@ export class Topics implements TopicOperations {
       })
       : placeAsAssigned(view.image, assignments);
     if (states instanceof Failure) return states;
+    const fault = minInsyncFault(config, factor);
+    if (fault !== undefined) return fault;
     const topicId = environment.random.uuid();
     const shape = {
       topicId,
