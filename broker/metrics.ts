@@ -10,6 +10,8 @@ import type { ProcessFacts } from "./environment.ts";
 import type { HttpMetrics, HttpObservation } from "./http/server.ts";
 import type { KafkaMetrics, KafkaObservation } from "./kafka/metrics.ts";
 import type { RecordMetrics } from "./operations/records.ts";
+import type { MetadataImage } from "./cluster/metadata_image.ts";
+import { ControllerMetrics } from "./controller_metrics.ts";
 import type { PartitionReplica } from "./replication/partition_replica.ts";
 import { ReplicationMetrics } from "./replication_metrics.ts";
 import {
@@ -66,6 +68,9 @@ export interface MetricsSources {
   readonly version: string;
   readonly brokerId: number;
   replicas(): Iterable<PartitionReplica>;
+  image(): MetadataImage;
+  isController(): boolean;
+  holdsLease(): boolean;
 }
 
 export class BrokerMetrics implements RecordMetrics, HttpMetrics, KafkaMetrics {
@@ -144,9 +149,14 @@ export class BrokerMetrics implements RecordMetrics, HttpMetrics, KafkaMetrics {
   );
   #kafkaConnections = 0;
 
+  readonly controller: ControllerMetrics;
   readonly replication: ReplicationMetrics;
 
   constructor(sources: MetricsSources) {
+    this.controller = new ControllerMetrics({
+      registry: this.#registry,
+      ...sources,
+    });
     this.replication = new ReplicationMetrics({
       ...sources,
       registry: this.#registry,

@@ -80,6 +80,9 @@ export class Room {
       version: options.version,
       brokerId: config.id,
       replicas: () => this.replicas.replicas(),
+      image: () => this.view.image,
+      isController: () => this.controller.isActive,
+      holdsLease: () => this.membership.holdsLease,
     });
     this.#source = new KafkaFetchSource({
       environment,
@@ -116,7 +119,8 @@ export class Room {
       environment,
       logger,
       brokerId: config.id,
-      onElected: () => {},
+      onElected: (partitions, reason) =>
+        this.metrics.controller.elected(partitions, reason),
       onFatal: options.onFault,
     });
     this.#orphans = new Orphans({

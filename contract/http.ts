@@ -188,6 +188,8 @@ export interface BrokerDescription {
   kafka: string | null;
   rack: string | null;
   alive: boolean;
+  /** It is about to stop and hands over what it leads; only while it does. */
+  leaving?: boolean;
 }
 
 /** `GET /v1/topics`. */

@@ -32,7 +32,7 @@ export class Cluster implements ClusterOperations {
     return {
       clusterId: image.clusterId,
       brokerId: this.#brokerId,
-      controller: null,
+      controller: image.controller?.brokerId ?? null,
       brokers: [...image.brokers.values()]
         .sort((a, b) => a.id - b.id)
         .map(brokerDescription),

@@ -34,6 +34,7 @@ export function brokerDescription(broker: BrokerImage): BrokerDescription {
         : formatAddress({ host, port: broker.kafkaPort }),
       rack: broker.rack,
       alive: broker.incarnation !== undefined,
+      ...(broker.isLeaving ? { leaving: true } : {}),
     };
     DESCRIBED.set(broker, description);
   }

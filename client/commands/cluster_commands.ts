@@ -41,12 +41,12 @@ export function clusterCommands(terminal: Terminal): Command {
 function statusText(cluster: ClusterAnswer): string {
   const brokers = table(
     ["BROKER", "HTTP", "KAFKA", "RACK", "STATE", "ROLE"],
-    cluster.brokers.map(({ id, http, kafka, rack, alive }) => [
+    cluster.brokers.map(({ id, http, kafka, rack, alive, leaving }) => [
       id,
       http,
       kafka,
       rack,
-      alive ? "alive" : "down",
+      !alive ? "down" : leaving ? "leaving" : "alive",
       id === cluster.controller ? "controller" : null,
     ]),
   );
