@@ -38,6 +38,8 @@ export interface KafkaClusterOptions {
   readonly transaction?: Partial<TransactionConfig>;
   /** Of each internal topic; few, since each is a log. */
   readonly internalPartitions?: number;
+  /** Of topics that name none, the internal ones too; 1 when absent. */
+  readonly replicationFactor?: number;
 }
 
 const STEP_MS = 10;
@@ -136,7 +138,11 @@ export class TestBroker {
     this.kafkaPort = 9091 + id;
     this.disk = disk;
     this.#cluster = cluster;
-    const config = brokerConfigOf({ id, kafkaPort: this.kafkaPort });
+    const config = brokerConfigOf({
+      id,
+      kafkaPort: this.kafkaPort,
+      defaultReplicationFactor: cluster.options.replicationFactor ?? 1,
+    });
     const environment = environmentOf(cluster, disk);
     const logger = loggerOf(cluster);
     const fail = (fault: unknown) => {

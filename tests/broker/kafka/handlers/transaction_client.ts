@@ -30,7 +30,8 @@ function firstCode(
 }
 
 export class TestProducer {
-  readonly broker: TestBroker;
+  /** Whom it asks. */
+  broker: TestBroker;
   readonly transactionalId: string;
   producerId = -1;
   producerEpoch = -1;
