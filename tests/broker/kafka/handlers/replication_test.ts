@@ -447,3 +447,43 @@ Deno.test("A leader whose lease is gone acknowledges nothing, and says why", asy
     assertEquals(replicaOf(one).log.logEndOffset, 0);
   });
 });
+
+Deno.test("Metrics tell what is out of sync, how far, and what passed between brokers", async () => {
+  await onThree(async (cluster, [one, two, three]) => {
+    const valueOf = async (broker: TestBroker, name: string) => {
+      const text = await cluster.settle(broker.room.metrics.text());
+      const line = text.split("\n").find((each) => each.startsWith(`${name} `));
+      return Number(line?.slice(name.length + 1));
+    };
+    const bytes = (direction: string) =>
+      `streamnest_replication_bytes_total{direction="${direction}"}`;
+    const lagOf = (follower: number) =>
+      `streamnest_replica_lag_records{topic="${TOPIC}",partition="0",follower="${follower}"}`;
+    assertEquals(await produce(one, -1, "a"), 0);
+    const size = bytesOf(one).length;
+    assertEquals(await valueOf(one, bytes("out")), 2 * size);
+    assertEquals(await valueOf(two, bytes("in")), size);
+    assertEquals(await valueOf(one, bytes("in")), 0);
+    const underReplicated = "streamnest_under_replicated_partitions";
+    const underMinimum = "streamnest_under_min_isr_partitions";
+    assertEquals(await valueOf(one, underReplicated), 0);
+    assertEquals(await valueOf(one, lagOf(2)), 0);
+    for (const broker of [two, three]) cutOff(cluster, broker);
+    one.isReachable = false;
+    assertEquals(await produce(one, 1, "b", "c"), 0);
+    assertEquals(await valueOf(one, lagOf(2)), 2);
+    assertEquals(await valueOf(one, lagOf(3)), 2);
+    await cluster.pass(8000);
+    assertEquals(await valueOf(one, "streamnest_isr_shrinks_total"), 1);
+    assertEquals(await valueOf(one, underReplicated), 1);
+    assertEquals(await valueOf(one, underMinimum), 1);
+    // Only its leader counts it.
+    assertEquals(await valueOf(two, underReplicated), 0);
+    for (const broker of [one, two, three]) broker.isReachable = true;
+    await cluster.pass(3000);
+    assertEquals(await valueOf(one, underReplicated), 0);
+    assertEquals(await valueOf(one, underMinimum), 0);
+    assertEquals(await valueOf(one, "streamnest_isr_expands_total") > 0, true);
+    assertEquals(await valueOf(one, lagOf(3)), 0);
+  });
+});
