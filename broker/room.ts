@@ -219,9 +219,10 @@ export class Room {
     const { config, logger } = this.#options;
     return settleStates({
       view: this.view,
-      conditionOf: (topic) => ({
+      conditionOf: (topic, partition) => ({
         ...found,
         brokerId: config.id,
+        isUsable: this.replicas.isUsable(topic, partition),
         flushesFirst: readTopicSettings(topic, config.topicDefaults)
           .flushMessages === 1,
       }),

@@ -14,6 +14,8 @@ export interface StartCondition {
   readonly isNewDisk: boolean;
   /** The topic acknowledges only what is on the disk. */
   readonly flushesFirst: boolean;
+  /** The partition's files could be opened. */
+  readonly isUsable: boolean;
 }
 
 /** Undefined: the state may stay. */
@@ -21,11 +23,12 @@ export function stateAtStart(
   state: PartitionFact,
   condition: StartCondition,
 ): PartitionFact | undefined {
-  const { brokerId, wasStoppedCleanly, isNewDisk, flushesFirst } = condition;
+  const { brokerId, isNewDisk } = condition;
   if (state.replicas.length === 1 || !state.replicas.includes(brokerId)) {
     return undefined;
   }
-  const mayHaveLost = isNewDisk || (!flushesFirst && !wasStoppedCleanly);
+  const mayHaveLost = isNewDisk || !condition.isUsable ||
+    (!condition.flushesFirst && !condition.wasStoppedCleanly);
   const others = state.isr.filter((id) => id !== brokerId);
   const leavesIsr = state.isr.includes(brokerId) && mayHaveLost &&
     (others.length > 0 || isNewDisk);

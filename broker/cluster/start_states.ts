@@ -15,7 +15,7 @@ import { type StartCondition, stateAtStart } from "./start_state.ts";
 
 export interface StartStatesOptions {
   readonly view: MetadataView;
-  conditionOf(topic: TopicImage): StartCondition;
+  conditionOf(topic: TopicImage, partition: number): StartCondition;
   /** No replica that is left has all that was acknowledged. */
   onLost(topic: string, partition: number): void;
 }
@@ -50,13 +50,12 @@ function changesOf(
 ): Change[] {
   const changes: Change[] = [];
   for (const topic of image.topics.values()) {
-    const condition = conditionOf(topic);
     topic.partitionStates.forEach((state, partition) => {
       if (state === undefined) return;
       const { modRevision, ...fact } = state;
       const key = KEYS.partition(topic.topicId, partition);
       if (written.get(key) === JSON.stringify(fact)) return;
-      const next = stateAtStart(fact, condition);
+      const next = stateAtStart(fact, conditionOf(topic, partition));
       if (next === undefined) return;
       if (next.isr.length === 0) onLost(topic.name, partition);
       changes.push({ key, modRevision, next });

@@ -55,6 +55,9 @@ export class IsrKeeper {
     const { inSync } = replica;
     if (inSync === undefined || inSync.proposed !== undefined) return;
     const { modRevision, ...state } = inSync.state;
+    // One that cannot reach the store still fetches, and would be put out again.
+    const isFit = isr.every((id) => state.isr.includes(id) || this.#isFit(id));
+    if (!isFit) return;
     inSync.propose(isr);
     this.#add({
       replica,
@@ -80,6 +83,11 @@ export class IsrKeeper {
       next: { ...state, leader, leaderEpoch: state.leaderEpoch + 1, isr },
       direction: "shrunk",
     });
+  }
+
+  #isFit(brokerId: number): boolean {
+    const broker = this.#options.view.image.brokers.get(brokerId);
+    return broker?.incarnation !== undefined && !broker.isLeaving;
   }
 
   /** What is not decided yet stays so. */

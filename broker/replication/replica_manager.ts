@@ -152,6 +152,11 @@ export class ReplicaManager {
     }
   }
 
+  /** False: there are files of it here that cannot be used. */
+  isUsable({ topicId, name }: TopicImage, partition: number): boolean {
+    return !this.#unusable.get(topicId)?.has(`${name}-${partition}`);
+  }
+
   /** `topic-index` of the partitions here that can be read at best. */
   offline(): string[] {
     const offline = [...this.#unusable.values()].flatMap((names) => [...names]);
