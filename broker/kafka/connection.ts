@@ -18,6 +18,7 @@ import type { AnswerBuffers } from "./answer_buffers.ts";
 import type { ByteBudget, Share } from "./byte_budget.ts";
 import { FrameReader } from "./codec/frame_reader.ts";
 import type { Client, Dispatcher } from "./dispatcher.ts";
+import { isFollowersFetch } from "./follower_frame.ts";
 import type { KafkaLimits } from "./limits.ts";
 import { Outbox } from "./outbox.ts";
 import type { ScratchPool } from "./scratch_pool.ts";
@@ -33,8 +34,10 @@ export interface ConnectionOptions {
   readonly frameBudget: ByteBudget;
   /** Of large buffers to read into, shared by all connections. */
   readonly bufferBudget: ByteBudget;
-  /** Of unsent answers, shared by all connections. */
+  /** Of unsent answers, shared by all connections but those of followers. */
   readonly unsentBudget: UnsentBudget;
+  /** The same, shared by those. */
+  readonly followerBudget: UnsentBudget;
   readonly scratch: ScratchPool;
   /** Takes back what answers were made in. */
   readonly answerBuffers: AnswerBuffers;
@@ -62,6 +65,7 @@ export class Connection implements Client {
   readonly #options: ConnectionOptions;
   readonly #frames = new FrameReader();
   readonly #outbox: Outbox;
+  #unsentBudget: UnsentBudget;
   /** The outstanding read. */
   #reading: Promise<void> | null = null;
   /** Nothing more arrives: the client left, or the broker stops. */
@@ -84,15 +88,15 @@ export class Connection implements Client {
   #waitingSinceMs: number;
 
   constructor(options: ConnectionOptions) {
-    const { socket, clock, timers, scratch, answerBuffers, unsentBudget } =
-      options;
+    const { socket, clock, timers, scratch, answerBuffers } = options;
     this.#options = options;
+    this.#unsentBudget = options.unsentBudget;
     this.#outbox = new Outbox({
       socket,
       clock,
       timers,
       scratch,
-      onChange: (bytes) => unsentBudget.change(bytes),
+      onChange: (bytes) => this.#unsentBudget.change(bytes),
       onSent: (chunk) => answerBuffers.giveBack(chunk),
     });
     this.#waitingSinceMs = clock.monotonicMs();
@@ -186,14 +190,14 @@ export class Connection implements Client {
 
   /** False when the connection must end. */
   async #serve(frame: Uint8Array): Promise<boolean> {
-    const { dispatcher, limits, unsentBudget } = this.#options;
+    const { dispatcher, limits } = this.#options;
     const share = this.#share;
     this.#share = null;
     this.#isServing = true;
     try {
       this.#readAhead();
       // Fetches have the large answers; all others must not wait for them.
-      const room = isOf(FETCH_KEY, frame) ? unsentBudget.room() : null;
+      const room = isOf(FETCH_KEY, frame) ? this.#roomFor(frame) : null;
       if (room !== null) await room;
       if (this.#isClosed) return false;
       const chunks = await dispatcher.answer(frame, this);
@@ -212,6 +216,17 @@ export class Connection implements Client {
       this.#isServing = false;
       this.#wait();
     }
+  }
+
+  /** When the answer to a fetch may be begun; null: now. */
+  #roomFor(frame: Uint8Array): Promise<void> | null {
+    const { followerBudget } = this.#options;
+    if (this.#unsentBudget !== followerBudget && isFollowersFetch(frame)) {
+      this.#unsentBudget.change(-this.#outbox.unsentBytes);
+      this.#unsentBudget = followerBudget;
+      this.#unsentBudget.change(this.#outbox.unsentBytes);
+    }
+    return this.#unsentBudget.room();
   }
 
   /** From now on the client is waited for. */

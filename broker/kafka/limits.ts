@@ -38,6 +38,8 @@ export interface KafkaLimits {
   readonly unsentBytes: number;
   /** The same over all connections, for fetches. */
   readonly unsentBudgetBytes: number;
+  /** The same for followers, whom consumers that do not read do not hold up. */
+  readonly followerBudgetBytes: number;
   /** Pieces of answers up to this size together become one write. */
   readonly gatheredBytes: number;
   /** Longest time for a reader to take a piece of an answer. */
@@ -63,6 +65,7 @@ export const KAFKA_LIMITS: KafkaLimits = {
   frameBudgetBytes: 256 * MEBIBYTE,
   unsentBytes: 64 * KIBIBYTE,
   unsentBudgetBytes: 256 * MEBIBYTE,
+  followerBudgetBytes: 128 * MEBIBYTE,
   gatheredBytes: 128 * KIBIBYTE,
   writeMs: 30_000,
   closeMs: 2000,

@@ -67,6 +67,7 @@ class Door implements KafkaDoor {
   readonly #frameBudget: ByteBudget;
   readonly #bufferBudget: ByteBudget;
   readonly #unsentBudget: UnsentBudget;
+  readonly #followerBudget: UnsentBudget;
   readonly #scratch: ScratchPool;
   readonly #answerBuffers: AnswerBuffers;
   readonly #listeners: TcpListener[] = [];
@@ -100,6 +101,10 @@ class Door implements KafkaDoor {
     this.#answerBuffers = answerBuffers;
     this.#unsentBudget = new UnsentBudget({
       limitBytes: this.#limits.unsentBudgetBytes,
+      timers,
+    });
+    this.#followerBudget = new UnsentBudget({
+      limitBytes: this.#limits.followerBudgetBytes,
       timers,
     });
   }
@@ -160,6 +165,7 @@ class Door implements KafkaDoor {
       frameBudget: this.#frameBudget,
       bufferBudget: this.#bufferBudget,
       unsentBudget: this.#unsentBudget,
+      followerBudget: this.#followerBudget,
       scratch: this.#scratch,
       answerBuffers: this.#answerBuffers,
     });

@@ -357,8 +357,9 @@ Deno.test("Connection answers any bytes or closes, and never throws", async () =
   );
 });
 
-function fetch(correlationId: number): Uint8Array {
+function fetch(correlationId: number, replicaId = -1): Uint8Array {
   return request(fetchApi, { version: 11, correlationId }, {
+    replicaId,
     maxWaitMs: 0,
     minBytes: 1,
     topics: [],
@@ -452,6 +453,51 @@ Deno.test("Connection holds fetches back when too much is unsent everywhere", as
   await other.frame();
   assertEquals(counted.fetches, 4);
   for (const client of slow) client.open();
+  await door.close();
+});
+
+Deno.test("Connection serves followers while consumers do not read, within a bound of theirs", async () => {
+  const { counted, served } = fetching(10_000);
+  const { door, listener } = openDoor([served], {
+    unsentBudgetBytes: 30_000,
+    followerBudgetBytes: 20_000,
+  });
+  const stuck = async (replicaId: number, count: number) => {
+    const clients = [];
+    for (let each = 0; each < count; each++) {
+      const client = listener.connect();
+      client.windowBytes = 0;
+      client.send(fetch(1, replicaId));
+      clients.push(client);
+      await settle();
+    }
+    return clients;
+  };
+  const consumers = await stuck(-1, 4);
+  assertEquals(counted.fetches, 3);
+  const follower = listener.connect();
+  follower.send(fetch(1, 2));
+  await follower.frame();
+  assertEquals(counted.fetches, 4);
+  const followers = await stuck(3, 3);
+  assertEquals(counted.fetches, 6);
+  for (const client of [...consumers, ...followers]) {
+    client.open();
+    await client.frame();
+  }
+  assertEquals(counted.fetches, 8);
+  // A connection that changes sides takes along what is unsent there.
+  const [turncoat] = consumers;
+  turncoat.windowBytes = 0;
+  turncoat.send(fetch(2));
+  turncoat.send(fetch(3, 4));
+  await settle();
+  turncoat.open();
+  await turncoat.frame();
+  await turncoat.frame();
+  const late = [...await stuck(-1, 4), ...await stuck(3, 3)];
+  assertEquals(counted.fetches, 15);
+  for (const client of late) client.open();
   await door.close();
 });
 
