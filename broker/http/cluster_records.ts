@@ -6,7 +6,6 @@
  */
 import { ERRORS, Failure } from "../../contract/errors.ts";
 import type {
-  BrokerDescription,
   ConsumeAnswer,
   ConsumedRecord,
   HeaderValue,
@@ -16,6 +15,7 @@ import type {
 import type {
   ClusterRecords,
   OffsetQuery,
+  PartitionRoute,
   ReadableRange,
   ReadOptions,
   ReadResult,
@@ -24,6 +24,7 @@ import type {
 } from "../operations/operations.ts";
 import type { Answer } from "./answer.ts";
 import type { Door } from "./exchange.ts";
+import { hasMoved } from "./routing.ts";
 import { describeTopic } from "./resources/topic_description.ts";
 
 export class ClusterRecordsOverHttp implements ClusterRecords {
@@ -39,11 +40,12 @@ export class ClusterRecordsOverHttp implements ClusterRecords {
     options: ReadOptions,
   ): Promise<ReadResult | Failure> {
     const { records } = this.#door.operations;
+    const place = { topic, partition };
     const route = await records.route(topic, partition);
     if (route instanceof Failure) return route;
     if (route.isLocal) return await records.read(topic, partition, options);
     const { offset, maxRecords, maxBytes, waitMs, validate, signal } = options;
-    const answer = await this.#ask<ConsumeAnswer>(route.broker, {
+    const answer = await this.#ask<ConsumeAnswer>(place, route, {
       target:
         `/consume?topic=${topic}&partition=${partition}&offset=${offset}` +
         `&max=${maxRecords}&maxBytes=${maxBytes}&waitMs=${waitMs}` +
@@ -68,11 +70,12 @@ export class ClusterRecordsOverHttp implements ClusterRecords {
     query: OffsetQuery,
   ): Promise<number | Failure> {
     const { records } = this.#door.operations;
+    const place = { topic, partition };
     const route = await records.route(topic, partition);
     if (route instanceof Failure) return route;
     if (route.isLocal) return await records.findOffset(topic, partition, query);
     if (typeof query === "object") {
-      const answer = await this.#ask<ConsumeAnswer>(route.broker, {
+      const answer = await this.#ask<ConsumeAnswer>(place, route, {
         target: `/consume?topic=${topic}&partition=${partition}` +
           `&timestamp=${query.timestampMs}&max=1`,
       });
@@ -80,7 +83,7 @@ export class ClusterRecordsOverHttp implements ClusterRecords {
         ? answer
         : answer.records[0]?.offset ?? answer.nextOffset;
     }
-    const answer = await this.#ask<OffsetsAnswer>(route.broker, {
+    const answer = await this.#ask<OffsetsAnswer>(place, route, {
       target: `/v1/topics/${topic}/partitions/${partition}/offsets`,
     });
     if (answer instanceof Failure) return answer;
@@ -106,19 +109,31 @@ export class ClusterRecordsOverHttp implements ClusterRecords {
   }
 
   async #ask<T>(
-    broker: BrokerDescription,
+    { topic, partition }: { topic: string; partition: number },
+    { broker, leaderEpoch }: PartitionRoute,
     request: { target: string; waitMs?: number; signal?: AbortSignal },
   ): Promise<T | Failure> {
-    const { forwarder, limits } = this.#door;
-    const { target, waitMs = 0, signal } = request;
-    const answer = await forwarder.send(broker, {
-      method: "GET",
-      target,
-      timeoutMs: waitMs + limits.forwardGraceMs,
-      isPoll: waitMs > 0,
-      changes: false,
-      signal,
-    });
+    const { forwarder, leaderWaits, limits, operations } = this.#door;
+    const { target, waitMs = 0 } = request;
+    const answer = await leaderWaits.whileLeading(
+      {
+        hasMoved: () =>
+          hasMoved(
+            leaderEpoch,
+            operations.records.leaderEpoch(topic, partition),
+          ),
+        outer: request.signal,
+      },
+      (signal) =>
+        forwarder.send(broker, {
+          method: "GET",
+          target,
+          timeoutMs: waitMs + limits.forwardGraceMs,
+          isPoll: waitMs > 0,
+          changes: false,
+          signal,
+        }),
+    );
     if (answer instanceof Failure) return answer;
     const value = parsedAnswer(answer);
     if (answer.status === 200 && value !== undefined) return value as T;

@@ -1,7 +1,8 @@
 /**
  * Requests that wait for a leader: of a partition, or of the partition that
- * coordinates their group. Owns their count, how long each may take, and when
- * another try is worth it; knows neither routes nor what is tried.
+ * coordinates their group. Owns their count, how long each may take, when
+ * another try is worth it, and when an answer of one who led is waited for no
+ * longer; knows neither routes nor what is tried.
  */
 import type { Environment, Timer } from "../environment.ts";
 import type { ClusterOperations } from "../operations/operations.ts";
@@ -39,6 +40,34 @@ export class LeaderWaits {
 
   search(options: SearchOptions): LeaderSearch {
     return new LeaderSearch(this, options);
+  }
+
+  /**
+   * Aborts the signal it gives `work` a little after another leads than the
+   * one that was asked: a broker that is asked and stands still, or is cut off, says
+   * nothing of that itself. `outer` aborts it as well.
+   */
+  async whileLeading<Result>(
+    { hasMoved, outer }: { hasMoved: () => boolean; outer?: AbortSignal },
+    work: (signal: AbortSignal) => Promise<Result>,
+  ): Promise<Result> {
+    const { cluster, environment, limits } = this.options;
+    const abort = new AbortController();
+    const onAbort = () => abort.abort();
+    let timer: Timer | undefined;
+    const stopListening = cluster.onChange(() => {
+      if (timer !== undefined || !hasMoved()) return;
+      timer = environment.timers.after(limits.deposedGraceMs, onAbort);
+    });
+    outer?.addEventListener("abort", onAbort);
+    if (outer?.aborted) abort.abort();
+    try {
+      return await work(abort.signal);
+    } finally {
+      stopListening();
+      timer?.cancel();
+      outer?.removeEventListener("abort", onAbort);
+    }
   }
 
   /** False: as many wait as may. */

@@ -65,6 +65,8 @@ export interface HttpLimits {
   /** Pause before the same leader is tried again; doubled each time. */
   readonly leaderRetryMs: number;
   readonly longestLeaderRetryMs: number;
+  /** How long a broker may take to answer once another leads in its place. */
+  readonly deposedGraceMs: number;
   /** Partition descriptions read at one time for one topic description. */
   readonly partitionsAtOnce: number;
   readonly topicsPerPoll: number;
@@ -110,6 +112,7 @@ export const HTTP_LIMITS: HttpLimits = {
   leaderTries: 30,
   leaderRetryMs: 50,
   longestLeaderRetryMs: 500,
+  deposedGraceMs: 500,
   partitionsAtOnce: 64,
   topicsPerPoll: CONTRACT_LIMITS.topicsPerPoll,
   offsetsPerCommit: 10_000,

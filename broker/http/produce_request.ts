@@ -2,6 +2,7 @@
  * What producing one message and producing many share: the settings of a
  * request, sending on to a leader, and the answer for one record.
  */
+import { Failure } from "../../contract/errors.ts";
 import type { ProducerIdentity } from "../../contract/http.ts";
 import type {
   NewRecord,
@@ -29,10 +30,15 @@ export interface ProduceInput {
 export const NEEDS_PARTITION =
   'is missing; messages with a "producer" need an explicit partition';
 
-/** Sends messages on to their leader. @param members Of the request's body. */
+/**
+ * Sends messages on to their leader.
+ *
+ * @param partitions Of the messages.
+ * @param members Of the request's body.
+ */
 export function forwardProduce(
   door: Door,
-  route: PartitionRoute,
+  { route, partitions }: { route: PartitionRoute; partitions: number[] },
   settings: ProduceSettings,
   members: string,
 ): Promise<Result> {
@@ -42,13 +48,23 @@ export function forwardProduce(
   if (settings.producer !== undefined) {
     body += `,"producer":${JSON.stringify(settings.producer)}`;
   }
-  return door.forwarder.send(route.broker, {
+  const request = {
     method: "POST",
     target: "/produce",
     body: body + "}",
     timeoutMs: settings.timeoutMs + door.limits.forwardGraceMs,
     changes: true,
-  });
+  };
+  const hasMoved = () =>
+    partitions.every((partition) => {
+      const now = door.operations.records.route(settings.topic, partition);
+      return !(now instanceof Promise) && !(now instanceof Failure) &&
+        now.broker.id !== route.broker.id;
+    });
+  return door.leaderWaits.whileLeading(
+    { hasMoved },
+    (signal) => door.forwarder.send(route.broker, { ...request, signal }),
+  );
 }
 
 /** A `ProducedMessage` of the contract, as JSON text. */

@@ -192,17 +192,29 @@ function tryOnce(
   if (route.isLocal) return here(waitMs);
   if (exchange.isForwarded) return place.elsewhere();
   const { method } = exchange.request;
-  return door.forwarder.send(route.broker, {
-    method: method === "HEAD" ? "GET" : method,
-    target: targetWaiting(exchange.target, passing, waitMs),
-    body: passing.body,
-    changes: passing.changes,
-    timeoutMs: waitMs + passing.timeoutMs,
-    isPoll: (passing.waitMs ?? 0) > 0,
-    signal: passing.signal,
-    duty: place.duty,
-    clientHost: place.clientHost,
-  });
+  return door.leaderWaits.whileLeading(
+    {
+      hasMoved: () => hasMoved(route.leaderEpoch, place.epoch()),
+      outer: passing.signal,
+    },
+    (signal) =>
+      door.forwarder.send(route.broker, {
+        method: method === "HEAD" ? "GET" : method,
+        target: targetWaiting(exchange.target, passing, waitMs),
+        body: passing.body,
+        changes: passing.changes,
+        timeoutMs: waitMs + passing.timeoutMs,
+        isPoll: (passing.waitMs ?? 0) > 0,
+        signal,
+        duty: place.duty,
+        clientHost: place.clientHost,
+      }),
+  );
+}
+
+/** Another leads than the one who was asked; while nobody does it may answer. */
+export function hasMoved(asked: number, now: number | undefined): boolean {
+  return now !== undefined && now !== asked;
 }
 
 /** The target as it came, waiting no longer than the client still does. */

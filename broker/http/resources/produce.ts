@@ -156,7 +156,8 @@ function storeOne(
   if (!route.isLocal) {
     if (exchange.isForwarded) return notLeader(topic, partition);
     const text = newRecordText(record, partition);
-    return forwardProduce(door, route, settings, text.slice(1, -1))
+    const to = { route, partitions: [partition] };
+    return forwardProduce(door, to, settings, text.slice(1, -1))
       .then((result) => orAgain(work, partition, result, route));
   }
   return door.operations.records.produce(topic, partition, [record], settings)

@@ -330,7 +330,8 @@ async function storeThere(
     records.map((record) => newRecordText(record, partition))
   );
   const members = `"messages":[${texts.join(",")}]`;
-  const answer = await forwardProduce(door, route, settings, members);
+  const to = { route, partitions: groups.map((one) => one.partition) };
+  const answer = await forwardProduce(door, to, settings, members);
   const results = answer instanceof Failure
     ? answer
     : readResults(answer, route.broker, texts.length);

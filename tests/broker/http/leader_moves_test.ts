@@ -213,6 +213,36 @@ Deno.test("Who goes does not wait for a leader; nor does a door that closes", as
   assertEquals([first.time.pending, cluster.listenerCount], [0, 0]);
 });
 
+Deno.test("A leader that stands still is waited for no longer once another leads", async () => {
+  const { first, second, third, cluster, network } = demo(2);
+  second.operations.gate = new Promise(() => {});
+  const producing = [
+    first.call("POST", "/produce", PRODUCE),
+    first.call("POST", "/produce", { ...PRODUCE, producer: PRODUCER }),
+    first.call("POST", "/produce", {
+      ...PRODUCE,
+      message: undefined,
+      messages: ["x"],
+      producer: PRODUCER,
+    }),
+  ];
+  const polling = first.call("GET", `${CONSUME}&waitMs=20000`);
+  await settle();
+  assertEquals(network.hops.length, 4);
+  await first.time.elapse(1900);
+  cluster.move("demo", 0, 3);
+  await first.time.elapse(499);
+  assertEquals(network.hops.length, 4, "it may answer still");
+  await first.time.elapse(1);
+  const [plain, safe, batch] = await Promise.all(producing);
+  assertEquals([safe.status, batch.status], [200, 200]);
+  assertEquals((await plain.json()).code, "REQUEST_TIMED_OUT");
+  assertEquals((await polling).status, 200);
+  assertEquals(third.operations.calls.length, 2);
+  await first.time.elapse(1000);
+  assertEquals([first.time.pending, cluster.listenerCount], [0, 0]);
+});
+
 Deno.test("Waits for a leader are bounded: beyond, the answer comes at once", async () => {
   const { first, cluster } = demo(null, { leaderWaits: 2 });
   const waiting = [1, 2].map(() => first.call("POST", "/produce", PRODUCE));
