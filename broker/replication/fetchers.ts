@@ -6,7 +6,8 @@ import type { MetadataView } from "../cluster/metadata_view.ts";
 import type { Environment } from "../environment.ts";
 import type { Logger } from "../logger.ts";
 import type { FetchSource } from "./fetch_source.ts";
-import type { PartitionReplica } from "./partition_replica.ts";
+import { FetchThrottle } from "./fetch_throttle.ts";
+import type { Following, PartitionReplica } from "./partition_replica.ts";
 import { ReplicaFetcher } from "./replica_fetcher.ts";
 
 export interface FetchersOptions {
@@ -19,35 +20,32 @@ export interface FetchersOptions {
   onFatal(fault: unknown): void;
 }
 
-interface Assignment {
-  readonly leader: number;
-  readonly leaderEpoch: number;
-}
-
 export class Fetchers {
   readonly #options: FetchersOptions;
+  readonly #throttle: FetchThrottle;
   readonly #byLeader = new Map<number, ReplicaFetcher>();
-  readonly #assigned = new Map<PartitionReplica, Assignment>();
+  readonly #assigned = new Map<PartitionReplica, Following>();
   readonly #ending = new Set<Promise<void>>();
   #isClosed = false;
 
   constructor(options: FetchersOptions) {
     this.#options = options;
+    this.#throttle = new FetchThrottle(
+      () => options.environment.clock.monotonicMs(),
+      () => options.view.image.balance?.throttleBytesPerSecond ?? null,
+    );
   }
 
   /** Fetches for the replica from whom it follows now. */
   follow(replica: PartitionReplica): void {
     const { following } = replica;
     if (following === undefined || this.#isClosed) return;
-    const now = this.#assigned.get(replica);
-    const isSame = now?.leader === following.leader &&
-      now.leaderEpoch === following.leaderEpoch;
-    if (isSame) return;
-    if (now !== undefined && now.leader !== following.leader) {
-      this.remove(replica);
-    }
-    this.#assigned.set(replica, following);
-    this.#of(following.leader).add(replica);
+    const { leader, leaderEpoch } = following;
+    const before = this.#assigned.get(replica);
+    if (before?.leader !== leader) this.remove(replica);
+    else if (before.leaderEpoch === leaderEpoch) return;
+    this.#assigned.set(replica, { leader, leaderEpoch });
+    this.#of(leader).add(replica, leaderEpoch);
   }
 
   remove(replica: PartitionReplica): void {
@@ -71,18 +69,22 @@ export class Fetchers {
   #of(leaderId: number): ReplicaFetcher {
     const known = this.#byLeader.get(leaderId);
     if (known !== undefined) return known;
-    const { brokerId, view, onFetched } = this.#options;
     const fetcher = new ReplicaFetcher({
       ...this.#options,
       leaderId,
-      throttleBytesPerSecond: () =>
-        view.image.balance?.throttleBytesPerSecond ?? null,
-      isThrottled: ({ topic, partition }) =>
-        view.image.topics.get(topic)?.partitionStates[partition]?.adding
-          ?.includes(brokerId) ?? false,
-      onFetched: ({ topic }, bytes) => onFetched(topic, bytes),
+      throttle: this.#throttle,
+      isThrottled: (replica) => this.#isCopied(replica),
+      onFetched: ({ topic }, bytes) => this.#options.onFetched(topic, bytes),
     });
     this.#byLeader.set(leaderId, fetcher);
     return fetcher;
+  }
+
+  /** A new replica, which nobody's acknowledgement waits for (KIP-455). */
+  #isCopied({ topic, partition }: PartitionReplica): boolean {
+    const { view, brokerId } = this.#options;
+    const state = view.image.topics.get(topic)?.partitionStates[partition];
+    return state?.adding !== undefined && state.adding.includes(brokerId) &&
+      !state.isr.includes(brokerId);
   }
 }

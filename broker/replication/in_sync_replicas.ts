@@ -1,19 +1,26 @@
 /**
- * A leader's view of its partition's replicas in one leader epoch: how far each
- * follower is, who is in sync, and what it wants changed about that. Owns the
- * memory of fetches and of proposals; the rules are `in_sync_rules.ts`, and
- * proposals are carried to the metadata by `isr_keeper.ts`.
+ * A leader's view of its partition's replicas in one leader epoch: the state in
+ * the metadata, how far each follower is, and the change that is asked for. Owns
+ * when what was remembered is to be forgotten: what a broker said before it
+ * restarted, or before it left the in-sync set, need not be true any more. The
+ * rules are `in_sync_rules.ts`; changes are made by `isr_keeper.ts`.
  *
- * A proposed ISR counts together with the one in the metadata until it is known
- * which of them holds: whoever may be elected must have what is acknowledged.
+ * A proposed in-sync set counts together with the one in the metadata until it
+ * is known which of them holds: whoever may be elected must have what is
+ * acknowledged.
  */
+import type { PartitionFact } from "../cluster/facts.ts";
 import type { PartitionImage } from "../cluster/metadata_image.ts";
 import {
   type FollowerProgress,
-  highWatermarkBound,
   laggards,
+  maximalIsr,
   mayJoin,
+  nextHighWatermark,
   progressAfterFetch,
+  unheard,
+  withInSync,
+  withoutInSync,
 } from "./in_sync_rules.ts";
 
 export interface InSyncReplicasOptions {
@@ -21,30 +28,44 @@ export interface InSyncReplicasOptions {
   readonly state: PartitionImage;
   /** The log's end when this epoch began. */
   readonly epochStartOffset: number;
+  /** Monotonic. */
+  readonly nowMs: number;
+  /** Of a broker's present run; undefined: it is not alive. */
+  incarnationOf(brokerId: number): string | undefined;
+}
+
+export interface FollowerFetch {
+  readonly brokerId: number;
+  readonly fetchOffset: number;
+  readonly logEndOffset: number;
   readonly nowMs: number;
 }
 
+interface Remembered {
+  progress: FollowerProgress;
+  /** Of the run in which it was heard; undefined: not alive then. */
+  incarnation: string | undefined;
+}
+
 export class InSyncReplicas {
-  readonly #brokerId: number;
-  readonly #epochStartOffset: number;
-  readonly #becameLeaderAtMs: number;
+  readonly epochStartOffset: number;
+  readonly #options: InSyncReplicasOptions;
+  readonly #remembered = new Map<number, Remembered>();
   #state: PartitionImage;
-  #proposed: readonly number[] | undefined;
-  readonly #progress = new Map<number, FollowerProgress>();
+  #proposed: PartitionFact | undefined;
 
   constructor(options: InSyncReplicasOptions) {
-    this.#brokerId = options.brokerId;
-    this.#epochStartOffset = options.epochStartOffset;
-    this.#becameLeaderAtMs = options.nowMs;
+    this.#options = options;
+    this.epochStartOffset = options.epochStartOffset;
     this.#state = options.state;
+    for (const id of options.state.isr) {
+      const progress = unheard(options.nowMs);
+      this.#remembered.set(id, { progress, incarnation: undefined });
+    }
   }
 
   get state(): PartitionImage {
     return this.#state;
-  }
-
-  get epochStartOffset(): number {
-    return this.#epochStartOffset;
   }
 
   /** In sync as the metadata has it. */
@@ -52,105 +73,105 @@ export class InSyncReplicas {
     return this.#state.isr;
   }
 
-  get proposed(): readonly number[] | undefined {
+  /** What is asked for in place of `state`. */
+  get proposed(): PartitionFact | undefined {
     return this.#proposed;
+  }
+
+  propose(next: PartitionFact): void {
+    this.#proposed = next;
   }
 
   /** What the metadata says now, in the same epoch; it settles a proposal. */
   update(state: PartitionImage): void {
     if (state.modRevision === this.#state.modRevision) return;
-    for (const brokerId of this.#state.isr) {
-      // Who comes back may hold less than it did.
-      if (!state.isr.includes(brokerId)) this.#progress.delete(brokerId);
-    }
-    for (const brokerId of this.#progress.keys()) {
-      if (!state.replicas.includes(brokerId)) this.#progress.delete(brokerId);
+    for (const id of this.#remembered.keys()) {
+      const hasLeft = this.isr.includes(id) && !state.isr.includes(id);
+      if (hasLeft || !state.replicas.includes(id)) this.#remembered.delete(id);
     }
     this.#state = state;
     this.#proposed = undefined;
   }
 
-  propose(isr: readonly number[]): void {
-    this.#proposed = isr;
-  }
-
-  /** It is known that the proposal did not come to be. */
-  withdraw(): void {
-    this.#proposed = undefined;
-  }
-
-  isReplica(brokerId: number): boolean {
-    return this.#state.replicas.includes(brokerId);
-  }
-
-  /** A follower holds everything below `fetchOffset`. */
-  fetched(
-    brokerId: number,
-    fetch: { fetchOffset: number; nowMs: number; logEnd: number },
-  ): void {
-    this.#progress.set(
-      brokerId,
-      progressAfterFetch(
-        this.#progress.get(brokerId),
-        fetch,
-        this.#becameLeaderAtMs,
-      ),
-    );
-  }
-
+  /** Exclusive; undefined: not heard of in its present run. */
   safeEndOf(brokerId: number): number | undefined {
-    return this.#progress.get(brokerId)?.safeEnd;
+    const remembered = this.#remembered.get(brokerId);
+    if (remembered === undefined) return undefined;
+    const now = this.#options.incarnationOf(brokerId);
+    // One whose lease has ended has lost nothing by that.
+    const isSame = now === undefined || now === remembered.incarnation;
+    return isSame ? remembered.progress.safeEnd : undefined;
   }
 
-  progressOf(brokerId: number): FollowerProgress | undefined {
-    return this.#progress.get(brokerId);
+  /** Milliseconds since it last had everything; undefined: not heard of. */
+  lagMsOf(brokerId: number, nowMs: number): number | undefined {
+    const progress = this.#remembered.get(brokerId)?.progress;
+    return progress && Math.max(0, nowMs - progress.caughtUpMs);
+  }
+
+  /** A replica has everything below `fetchOffset`; true: that is news. */
+  fetched(report: FollowerFetch): boolean {
+    const { brokerId, nowMs } = report;
+    const before = this.safeEndOf(brokerId);
+    const remembered = this.#remembered.get(brokerId);
+    this.#remembered.set(brokerId, {
+      progress: progressAfterFetch(
+        remembered?.progress ?? unheard(nowMs),
+        report,
+      ),
+      incarnation: this.#options.incarnationOf(brokerId) ??
+        remembered?.incarnation,
+    });
+    return before !== report.fetchOffset;
   }
 
   highWatermark(current: number, ownSafeEnd: number): number {
-    const inSync = new Set([...this.#state.isr, ...this.#proposed ?? []]);
-    return highWatermarkBound({
+    const { brokerId } = this.#options;
+    const members = maximalIsr(this.isr, this.#proposed?.isr);
+    return nextHighWatermark(
       current,
-      ownSafeEnd,
-      leader: this.#brokerId,
-      inSync,
-      safeEndOf: (brokerId) => this.safeEndOf(brokerId),
-    });
+      members.map((id) => id === brokerId ? ownSafeEnd : this.safeEndOf(id)),
+    );
   }
 
-  /** The ISR with who has just fetched, when that is a change for the better. */
+  /** The state with who has just fetched in sync, when it belongs there. */
   grownBy(
-    brokerId: number,
-    fetchOffset: number,
+    { brokerId, fetchOffset, nowMs }: FollowerFetch,
     highWatermark: number,
-  ): readonly number[] | undefined {
-    const { isr } = this.#state;
-    if (this.#proposed !== undefined || isr.includes(brokerId)) {
-      return undefined;
-    }
-    const epochStartOffset = this.#epochStartOffset;
-    return mayJoin({ fetchOffset, highWatermark, epochStartOffset })
-      ? this.#inReplicaOrder([...isr, brokerId])
-      : undefined;
+  ): PartitionFact | undefined {
+    const { epochStartOffset } = this;
+    const state = this.#state;
+    const canJoin = this.#proposed === undefined &&
+      mayJoin(brokerId, fetchOffset, {
+        state,
+        highWatermark,
+        epochStartOffset,
+      });
+    const remembered = this.#remembered.get(brokerId);
+    if (!canJoin || remembered === undefined) return undefined;
+    // It is about to be counted: its time runs from now on.
+    remembered.progress = { ...remembered.progress, caughtUpMs: nowMs };
+    return withInSync(state, brokerId);
   }
 
-  /** The ISR without who has fallen behind, when somebody has. */
-  shrunk(nowMs: number, logEnd: number): readonly number[] | undefined {
+  /** The state without who has fallen behind, when somebody has. */
+  shrunk(nowMs: number): PartitionFact | undefined {
     if (this.#proposed !== undefined) return undefined;
-    const { isr } = this.#state;
-    const behind = laggards({
-      isr,
-      leader: this.#brokerId,
+    const behind = laggards(
+      this.isr,
+      this.#options.brokerId,
+      (id) => this.#remembered.get(id)?.progress,
       nowMs,
-      logEnd,
-      becameLeaderAtMs: this.#becameLeaderAtMs,
-      progressOf: (brokerId) => this.#progress.get(brokerId),
-    });
-    return behind.length === 0
-      ? undefined
-      : isr.filter((brokerId) => !behind.includes(brokerId));
+    );
+    return behind.length === 0 ? undefined : withoutInSync(this.#state, behind);
   }
 
-  #inReplicaOrder(isr: readonly number[]): number[] {
-    return this.#state.replicas.filter((brokerId) => isr.includes(brokerId));
+  /** The leader itself stood still for so long: no fault of its followers. */
+  excuse(byMs: number): void {
+    for (const remembered of this.#remembered.values()) {
+      const { progress } = remembered;
+      const caughtUpMs = progress.caughtUpMs + byMs;
+      remembered.progress = { ...progress, caughtUpMs };
+    }
   }
 }

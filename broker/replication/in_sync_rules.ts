@@ -1,114 +1,195 @@
 /**
- * The rules of in-sync replicas (DESIGN D6), as pure functions: how far the
- * high watermark may go, who has fallen behind, who may join. What a leader
- * remembers and when it acts on it is `in_sync_replicas.ts`.
+ * The rules of the in-sync set and the high watermark, as pure functions of what
+ * a leader knows (DESIGN D6; KIP-16, KIP-101, KIP-595). Who acts on them is
+ * elsewhere.
+ *
+ * A follower's fetch at an offset says: all below is as safe here as the topic's
+ * level wants. That is its *safe end*.
  */
+import type { PartitionFact } from "../cluster/facts.ts";
 
 export const REPLICATION_LIMITS = {
-  /** Kafka's replica.lag.time.max.ms: behind for longer, a replica leaves. */
+  /** A follower that has not caught up for so long leaves the in-sync set. */
   lagTimeMaxMs: 5000,
-  /** How often a leader looks for replicas that have stopped fetching. */
+  /** How often a leader looks for followers that have stopped fetching. */
   lagCheckMs: 500,
 } as const;
 
-/** What a leader knows of one follower, by its fetches in this epoch. */
+/** What a leader remembers of a follower's fetches in its epoch. */
 export interface FollowerProgress {
-  /** Exclusive: all below is as safe there as its level wants (D4). */
-  readonly safeEnd: number;
-  /** When it last had all that the leader had then. */
-  readonly caughtUpAtMs: number;
+  /** Exclusive; undefined: not heard of, or not to be relied upon any more. */
+  readonly safeEnd: number | undefined;
+  /** When it last had everything that the leader had, on the leader's clock. */
+  readonly caughtUpMs: number;
+  /** Of its latest fetch. */
   readonly fetchedAtMs: number;
-  /** The leader's log end at that fetch. */
-  readonly logEndAtFetch: number;
+  /** The leader's log end at its latest fetch. */
+  readonly endAtFetch: number;
 }
 
-export interface FollowerFetch {
-  readonly fetchOffset: number;
-  readonly nowMs: number;
-  readonly logEnd: number;
-}
-
-/**
- * As Kafka: who has the log's end of this fetch is caught up now; who has that of
- * the fetch before was so then, so that a steady stream keeps nobody out.
- */
-export function progressAfterFetch(
-  before: FollowerProgress | undefined,
-  { fetchOffset, nowMs, logEnd }: FollowerFetch,
-  becameLeaderAtMs: number,
-): FollowerProgress {
-  let caughtUpAtMs = before?.caughtUpAtMs ?? becameLeaderAtMs;
-  if (fetchOffset >= logEnd) caughtUpAtMs = nowMs;
-  else if (before !== undefined && fetchOffset >= before.logEndAtFetch) {
-    caughtUpAtMs = Math.max(caughtUpAtMs, before.fetchedAtMs);
-  }
+/** Before a follower's first fetch: it is given the time that all are given. */
+export function unheard(nowMs: number): FollowerProgress {
   return {
-    safeEnd: fetchOffset,
-    caughtUpAtMs,
+    safeEnd: undefined,
+    caughtUpMs: nowMs,
     fetchedAtMs: nowMs,
-    logEndAtFetch: logEnd,
+    endAtFetch: Infinity,
   };
 }
 
 /**
- * How far the high watermark may go: what every replica has that is in sync, or
- * might be by now. One that was not heard of holds it where it is.
+ * After a fetch. It caught up now when it asks at the leader's end, and at its
+ * previous fetch when it asks at what was the end by then.
  */
-export function highWatermarkBound(options: {
-  readonly current: number;
-  readonly ownSafeEnd: number;
-  readonly leader: number;
-  readonly inSync: Iterable<number>;
-  readonly safeEndOf: (brokerId: number) => number | undefined;
-}): number {
-  let bound = options.ownSafeEnd;
-  for (const brokerId of options.inSync) {
-    if (brokerId === options.leader) continue;
-    const safeEnd = options.safeEndOf(brokerId);
-    if (safeEnd === undefined) return options.current;
-    bound = Math.min(bound, safeEnd);
+export function progressAfterFetch(
+  before: FollowerProgress,
+  report: { fetchOffset: number; logEndOffset: number; nowMs: number },
+): FollowerProgress {
+  const { fetchOffset, logEndOffset, nowMs } = report;
+  let { caughtUpMs } = before;
+  if (fetchOffset >= logEndOffset) caughtUpMs = nowMs;
+  else if (fetchOffset >= before.endAtFetch) {
+    caughtUpMs = Math.max(caughtUpMs, before.fetchedAtMs);
   }
-  return Math.max(options.current, bound);
+  return {
+    safeEnd: fetchOffset,
+    caughtUpMs,
+    fetchedAtMs: nowMs,
+    endAtFetch: logEndOffset,
+  };
 }
 
-/** Followers of the ISR that have been behind for too long. */
-export function laggards(options: {
-  readonly isr: readonly number[];
-  readonly leader: number;
-  readonly nowMs: number;
-  readonly logEnd: number;
-  readonly becameLeaderAtMs: number;
-  readonly progressOf: (brokerId: number) => FollowerProgress | undefined;
-}): number[] {
-  const { isr, leader, nowMs, logEnd, progressOf } = options;
-  return isr.filter((brokerId) => {
-    if (brokerId === leader) return false;
-    const progress = progressOf(brokerId);
-    if (progress !== undefined && progress.safeEnd >= logEnd) {
-      // It has all; only silence counts against it.
-      return nowMs - progress.fetchedAtMs > REPLICATION_LIMITS.lagTimeMaxMs;
-    }
-    const since = progress?.caughtUpAtMs ?? options.becameLeaderAtMs;
-    return nowMs - since > REPLICATION_LIMITS.lagTimeMaxMs;
+/**
+ * All that are in sync, or will be if a change whose outcome is not known was
+ * made: a record is acknowledged when it is safe on every one of them (KIP-497).
+ */
+export function maximalIsr(
+  isr: readonly number[],
+  proposed: readonly number[] | undefined,
+): readonly number[] {
+  if (proposed === undefined) return isr;
+  return [...isr, ...proposed.filter((id) => !isr.includes(id))];
+}
+
+/**
+ * The high watermark: the least safe end in the maximal in-sync set. It never
+ * goes back, and stays while any of them has not been heard of.
+ */
+export function nextHighWatermark(
+  present: number,
+  safeEnds: readonly (number | undefined)[],
+): number {
+  let least = Infinity;
+  for (const safeEnd of safeEnds) {
+    if (safeEnd === undefined) return present;
+    if (safeEnd < least) least = safeEnd;
+  }
+  return least === Infinity ? present : Math.max(present, least);
+}
+
+/** Who has not caught up for too long. */
+export function laggards(
+  isr: readonly number[],
+  self: number,
+  progressOf: (brokerId: number) => FollowerProgress | undefined,
+  nowMs: number,
+): number[] {
+  return isr.filter((id) => {
+    if (id === self) return false;
+    const progress = progressOf(id);
+    return progress !== undefined &&
+      nowMs - progress.caughtUpMs > REPLICATION_LIMITS.lagTimeMaxMs;
   });
 }
 
-/** Whether a fetch shows that the follower belongs into the ISR. */
-export function mayJoin(options: {
-  readonly fetchOffset: number;
-  readonly highWatermark: number;
-  readonly epochStartOffset: number;
-}): boolean {
-  const { fetchOffset, highWatermark, epochStartOffset } = options;
-  return fetchOffset >= highWatermark && fetchOffset >= epochStartOffset;
+/**
+ * Whether a follower that fetches at `fetchOffset` has all that a member of the
+ * in-sync set must have: every acknowledged record, and everything from before
+ * this epoch, which may have been acknowledged without this leader knowing.
+ */
+export function mayJoin(
+  brokerId: number,
+  fetchOffset: number,
+  partition: {
+    state: PartitionFact;
+    highWatermark: number;
+    epochStartOffset: number;
+  },
+): boolean {
+  const { state, highWatermark, epochStartOffset } = partition;
+  return state.replicas.includes(brokerId) && !state.isr.includes(brokerId) &&
+    fetchOffset >= highWatermark && fetchOffset >= epochStartOffset;
 }
 
-/** Where a follower cuts its log after a leader said that they differ. */
-export function divergencePoint(options: {
-  readonly ownEndOfEpoch: number | undefined;
-  readonly leaderEndOffset: number;
-  readonly logStart: number;
-}): number {
-  const own = options.ownEndOfEpoch ?? options.logStart;
-  return Math.max(options.logStart, Math.min(own, options.leaderEndOffset));
+/** In-sync replicas that an acknowledgement of `all` needs. */
+export function neededInSync(
+  minInsyncReplicas: number,
+  state: PartitionFact,
+): number {
+  return Math.min(minInsyncReplicas, state.replicas.length);
+}
+
+/** In the order of the replicas, as the preferred leader is. */
+export function withInSync(state: PartitionFact, brokerId: number) {
+  const { isr, replicas } = state;
+  return factOf(state, {
+    isr: replicas.filter((id) => id === brokerId || isr.includes(id)),
+  });
+}
+
+export function withoutInSync(
+  state: PartitionFact,
+  brokerIds: readonly number[],
+) {
+  return factOf(state, {
+    isr: state.isr.filter((id) => !brokerIds.includes(id)),
+  });
+}
+
+/**
+ * The state in which another in-sync replica leads, because the disk of `self`
+ * fails; undefined when no other may.
+ */
+export function handedOver(
+  state: PartitionFact,
+  self: number,
+  mayLead: (brokerId: number) => boolean,
+): PartitionFact | undefined {
+  const candidates = state.replicas.filter((id) =>
+    id !== self && state.isr.includes(id) && mayLead(id)
+  );
+  const leader =
+    candidates.find((id) => !(state.removing ?? []).includes(id)) ??
+      candidates[0];
+  if (leader === undefined) return undefined;
+  return factOf(state, {
+    leader,
+    leaderEpoch: state.leaderEpoch + 1,
+    isr: state.isr.filter((id) => id !== self),
+  });
+}
+
+/**
+ * Where a follower cuts its log when the leader's records of `epoch`, the
+ * largest that it knows up to the follower's last one, end at `endOffset`.
+ * `ownEnd` is where the follower's own records up to that epoch end.
+ */
+export function truncationPoint(ownEnd: number, endOffset: number): number {
+  return Math.min(ownEnd, endOffset);
+}
+
+/** A fact without what an image adds to it. */
+function factOf(
+  { leader, leaderEpoch, replicas, isr, adding, removing }: PartitionFact,
+  change: Partial<PartitionFact>,
+): PartitionFact {
+  return {
+    leader,
+    leaderEpoch,
+    replicas,
+    isr,
+    ...(adding === undefined ? {} : { adding }),
+    ...(removing === undefined ? {} : { removing }),
+    ...change,
+  };
 }

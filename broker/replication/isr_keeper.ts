@@ -1,10 +1,12 @@
 /**
  * Carries what leaders want changed of their partitions' state to the metadata
  * store: by compare-and-set on the state that the leader knows (DESIGN D6), so
- * that a leader that was deposed meanwhile changes nothing. Owns the retries.
+ * that a leader that was deposed meanwhile changes nothing. Owns the retries;
+ * what became of a change shows in the image.
  *
- * A change whose outcome is not known is sent again until it is: the first
- * attempt may arrive late, and only a newer state makes sure that it fails.
+ * A change whose outcome is not known is sent again until the image has another
+ * state: the first attempt may arrive late, and only a newer state makes sure
+ * that it fails.
  */
 import {
   type Compare,
@@ -12,12 +14,12 @@ import {
   type Operation,
 } from "../../storage/metadata/metadata_store.ts";
 import { KEYS, type PartitionFact } from "../cluster/facts.ts";
+import type { PartitionImage } from "../cluster/metadata_image.ts";
 import type { MetadataView } from "../cluster/metadata_view.ts";
 import type { Environment, Timer } from "../environment.ts";
 import type { Logger } from "../logger.ts";
-import type { PartitionReplica } from "./partition_replica.ts";
 
-const KEEPER_LIMITS = {
+export const KEEPER_LIMITS = {
   /** Changes of one transaction. */
   changesPerTransaction: 100,
   /** After the store could not be reached. */
@@ -32,154 +34,127 @@ export interface IsrKeeperOptions {
   onIsrChanged(direction: "shrunk" | "grown"): void;
 }
 
-interface Change {
-  readonly replica: PartitionReplica;
-  readonly modRevision: number;
+/** A partition's state should be `next`, if it still is `base`. */
+export interface StateChange {
+  readonly topic: string;
+  readonly topicId: string;
+  readonly partition: number;
+  readonly base: PartitionImage;
   readonly next: PartitionFact;
-  readonly direction: "shrunk" | "grown";
 }
 
 export class IsrKeeper {
   readonly #options: IsrKeeperOptions;
-  #waiting = new Map<PartitionReplica, Change>();
+  /** By the state's key: a partition has one change on its way at most. */
+  readonly #waiting = new Map<string, StateChange>();
   #running: Promise<void> | undefined;
-  #pause: { timer: Timer; end(): void } | undefined;
+  #pause: (() => void) | undefined;
   #isClosed = false;
 
   constructor(options: IsrKeeperOptions) {
     this.#options = options;
   }
 
-  /** The ISR of a partition that `replica` leads should be `isr`. */
-  propose(replica: PartitionReplica, isr: readonly number[]): void {
-    const { inSync } = replica;
-    if (inSync === undefined || inSync.proposed !== undefined) return;
-    const { modRevision, ...state } = inSync.state;
-    // One that cannot reach the store still fetches, and would be put out again.
-    const isFit = isr.every((id) => state.isr.includes(id) || this.#isFit(id));
-    if (!isFit) return;
-    inSync.propose(isr);
-    this.#add({
-      replica,
-      modRevision,
-      next: { ...state, isr },
-      direction: isr.length < state.isr.length ? "shrunk" : "grown",
+  propose(change: StateChange): void {
+    if (this.#isClosed) return;
+    this.#waiting.set(keyOf(change), change);
+    this.#running ??= this.#run().finally(() => {
+      this.#running = undefined;
     });
-  }
-
-  /** Somebody else in sync, and alive, should lead instead of `replica`. */
-  handOver(replica: PartitionReplica, brokerId: number): void {
-    const { inSync } = replica;
-    if (inSync === undefined || inSync.proposed !== undefined) return;
-    const { image } = this.#options.view;
-    const { modRevision, ...state } = inSync.state;
-    const isr = state.isr.filter((each) => each !== brokerId);
-    const leader = isr.find((each) => image.isAlive(each));
-    if (leader === undefined) return;
-    inSync.propose(isr);
-    this.#add({
-      replica,
-      modRevision,
-      next: { ...state, leader, leaderEpoch: state.leaderEpoch + 1, isr },
-      direction: "shrunk",
-    });
-  }
-
-  #isFit(brokerId: number): boolean {
-    const broker = this.#options.view.image.brokers.get(brokerId);
-    return broker?.incarnation !== undefined && !broker.isLeaving;
   }
 
   /** What is not decided yet stays so. */
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#waiting.clear();
-    this.#pause?.end();
+    this.#pause?.();
     await this.#running;
-  }
-
-  #add(change: Change): void {
-    if (this.#isClosed) return;
-    this.#waiting.set(change.replica, change);
-    this.#running ??= this.#run().finally(() => {
-      this.#running = undefined;
-    });
   }
 
   async #run(): Promise<void> {
     const { timers } = this.#options.environment;
+    // What else is wanted in this turn shares the first transaction.
     await new Promise<void>((resolve) => timers.soon(resolve));
     while (this.#waiting.size > 0) {
-      const changes = [...this.#waiting.values()]
-        .slice(0, KEEPER_LIMITS.changesPerTransaction);
-      for (const { replica } of changes) this.#waiting.delete(replica);
-      await this.#decide(changes);
+      const changes: StateChange[] = [];
+      for (const [key, change] of this.#waiting) {
+        if (changes.length === KEEPER_LIMITS.changesPerTransaction) break;
+        this.#waiting.delete(key);
+        if (this.#isCurrent(change)) changes.push(change);
+      }
+      if (changes.length > 0) await this.#decide(changes);
     }
+  }
+
+  #isCurrent({ topicId, partition, base }: StateChange): boolean {
+    const topic = this.#options.view.image.topicById(topicId);
+    return topic?.partitionStates[partition]?.modRevision === base.modRevision;
   }
 
   /** Together, or one by one where one of them comes too late. */
-  async #decide(changes: readonly Change[]): Promise<void> {
+  async #decide(changes: readonly StateChange[]): Promise<void> {
     try {
       if (await this.#write(changes)) return;
       if (changes.length > 1) {
-        for (const change of changes) await this.#decide([change]);
-        return;
+        for (const change of changes) await this.#write([change]);
       }
+      // The image gets the state that was in the way.
       await this.#options.view.catchUp();
-      const [{ replica, modRevision }] = changes;
-      const { inSync } = replica;
-      if (inSync?.state.modRevision === modRevision) inSync.withdraw();
     } catch (fault) {
       if (!(fault instanceof MetadataUnavailableError)) throw fault;
-      await this.#rest();
-      for (const change of changes) {
-        const { replica, modRevision } = change;
-        const isOpen = !this.#isClosed &&
-          replica.inSync?.state.modRevision === modRevision;
-        if (isOpen) this.#waiting.set(replica, change);
-      }
     }
+    const open = changes.filter((change) => this.#isCurrent(change));
+    if (open.length === 0) return;
+    await this.#rest();
+    if (this.#isClosed) return;
+    for (const change of open) this.#waiting.set(keyOf(change), change);
   }
 
-  async #write(changes: readonly Change[]): Promise<boolean> {
+  async #write(changes: readonly StateChange[]): Promise<boolean> {
     const compare: Compare[] = [];
     const success: Operation[] = [];
-    for (const { replica, modRevision, next } of changes) {
-      const key = KEYS.partition(replica.topicId, replica.partition);
-      compare.push({ key, target: "modRevision", equals: modRevision });
-      success.push({ kind: "put", key, value: JSON.stringify(next) });
-    }
-    const { view, onIsrChanged } = this.#options;
-    const { succeeded } = await view.transact({ compare, success });
-    if (!succeeded) return false;
     for (const change of changes) {
-      onIsrChanged(change.direction);
-      this.#say(change);
+      const key = keyOf(change);
+      const equals = change.base.modRevision;
+      compare.push({ key, target: "modRevision", equals });
+      success.push({ kind: "put", key, value: JSON.stringify(change.next) });
     }
-    return true;
+    const { view } = this.#options;
+    const { succeeded } = await view.transact({ compare, success });
+    if (succeeded) { for (const change of changes) this.#say(change); }
+    return succeeded;
   }
 
-  #say({ replica, next, direction }: Change): void {
-    const { topic, partition } = replica;
-    this.#options.logger.info(`The in-sync replicas have ${direction}`, {
+  #say({ topic, partition, base, next }: StateChange): void {
+    const direction = next.isr.length < base.isr.length ? "shrunk" : "grown";
+    this.#options.onIsrChanged(direction);
+    const message = next.leader === base.leader
+      ? `The in-sync replicas have ${direction}`
+      : "A leader whose disk fails has handed over";
+    this.#options.logger.info(message, {
       topic,
       partition,
-      isr: next.isr.join(","),
       leader: next.leader,
+      isr: next.isr.join(","),
     });
   }
 
   #rest(): Promise<void> {
     if (this.#isClosed) return Promise.resolve();
     return new Promise((resolve) => {
+      let timer: Timer | undefined = undefined;
       const end = () => {
-        timer.cancel();
+        timer?.cancel();
         this.#pause = undefined;
         resolve();
       };
-      const timer = this.#options.environment.timers
-        .after(KEEPER_LIMITS.retryMs, end);
-      this.#pause = { timer, end };
+      this.#pause = end;
+      const { timers } = this.#options.environment;
+      timer = timers.after(KEEPER_LIMITS.retryMs, end);
     });
   }
+}
+
+function keyOf({ topicId, partition }: StateChange): string {
+  return KEYS.partition(topicId, partition);
 }

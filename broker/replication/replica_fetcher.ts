@@ -1,26 +1,34 @@
 /**
  * Follows one leader: fetches for all partitions that this broker follows there,
- * in one request after the other, appends what comes, makes it safe, and asks
- * for more (DESIGN D6). Owns the loop, its pauses and its bounds; what is done
- * with an answer is the replica's.
+ * appends what comes, makes it safe, and asks for more (DESIGN D6). Owns the
+ * requests, their pauses and their bounds; what an answer does is the replica's.
  *
- * An ask says that everything below its offset is safe here, so that the next
- * request goes out only when what the last one brought is.
+ * An ask says that everything below its offset is safe here, so a partition is
+ * asked for again only when what the last answer brought is. A partition that
+ * comes while a request waits at the leader gets a request of its own; when two
+ * wait already, the smaller one is given up and its partitions join.
  */
-import { Failure } from "../../contract/errors.ts";
 import { InvariantError } from "../../storage/assert.ts";
+import { StorageError } from "../../storage/error.ts";
 import type { Environment, Timer } from "../environment.ts";
 import type { Logger } from "../logger.ts";
 import type { FetchAnswer, FetchAsk, FetchSource } from "./fetch_source.ts";
-import type { FetchPosition, PartitionReplica } from "./partition_replica.ts";
+import type { FetchThrottle } from "./fetch_throttle.ts";
+import type { PartitionReplica } from "./partition_replica.ts";
 
 export const FETCHER_LIMITS = {
   /** How long the leader holds a request for which it has nothing. */
   maxWaitMs: 500,
   bytesPerAnswer: 10 * 1024 * 1024,
   bytesPerPartition: 1024 * 1024,
-  /** Pause after a failure, doubled each time. */
-  backOffMs: 50,
+  /** Requests to one leader at a time. */
+  requests: 2,
+  /** Bytes appended before others have a turn. */
+  bytesPerTurn: 1024 * 1024,
+  /** Logs that are flushed at a time. */
+  flushes: 64,
+  /** First pause after a failure, doubled each time. */
+  backOffMs: 100,
   maxBackOffMs: 1000,
 } as const;
 
@@ -29,182 +37,275 @@ export interface ReplicaFetcherOptions {
   readonly source: FetchSource;
   readonly environment: Environment;
   readonly logger: Logger;
-  /** Bytes per second for replicas that are being added; null: no bound. */
-  throttleBytesPerSecond(): number | null;
+  readonly throttle: FetchThrottle;
   /** Whether the throttle is for this one. */
   isThrottled(replica: PartitionReplica): boolean;
   onFetched(replica: PartitionReplica, bytes: number): void;
   onFatal(fault: unknown): void;
 }
 
+/** A partition in one leader epoch. */
 interface Followed {
   readonly replica: PartitionReplica;
+  readonly epoch: number;
   failures: number;
   notBeforeMs: number;
+  /** A request for it is on its way, or what it brought is not safe yet. */
+  isBusy: boolean;
 }
 
-interface Ready {
-  readonly followed: Followed;
-  readonly epoch: NonNullable<PartitionReplica["following"]>["leaderEpoch"];
-  readonly position: FetchPosition;
+interface Round {
+  readonly members: readonly Followed[];
+  readonly abort: AbortController;
 }
 
 export class ReplicaFetcher {
   readonly #options: ReplicaFetcherOptions;
+  /** Those first that have waited longest since they got records. */
   readonly #followed = new Map<PartitionReplica, Followed>();
-  #request: AbortController | undefined;
-  #sleep: { timer: Timer; end(): void } | undefined;
+  readonly #rounds = new Map<Round, Promise<void>>();
+  #timer: Timer | undefined;
+  #isKicked = false;
+  #hasNew = false;
   #isStopped = false;
-  #turn = 0;
+  /** In a row, of the leader as a whole. */
   #failures = 0;
-  /** Throttled replicas are not fetched for before. */
-  #throttledUntilMs = -Infinity;
-  readonly #running: Promise<void>;
+  #notBeforeMs = -Infinity;
 
   constructor(options: ReplicaFetcherOptions) {
     this.#options = options;
-    this.#running = this.#run().catch((fault) => options.onFatal(fault));
   }
 
   get size(): number {
     return this.#followed.size;
   }
 
-  /** Follows another one, or anew: a request that waits is given up for it. */
-  add(replica: PartitionReplica): void {
-    this.#followed.set(replica, { replica, failures: 0, notBeforeMs: 0 });
-    this.#wake();
+  /** Follows another one, or one in another epoch. */
+  add(replica: PartitionReplica, epoch: number): void {
+    this.#followed.delete(replica);
+    this.#followed.set(replica, {
+      replica,
+      epoch,
+      failures: 0,
+      notBeforeMs: -Infinity,
+      isBusy: false,
+    });
+    this.#hasNew = true;
+    this.#notBeforeMs = -Infinity;
+    this.#kick();
   }
 
   remove(replica: PartitionReplica): void {
     this.#followed.delete(replica);
   }
 
+  /** Resolves when nothing is asked or applied any more. */
   async stop(): Promise<void> {
     this.#isStopped = true;
-    this.#wake();
-    await this.#running;
+    this.#timer?.cancel();
+    for (const { abort } of this.#rounds.keys()) abort.abort();
+    await Promise.all(this.#rounds.values());
   }
 
-  #wake(): void {
-    this.#request?.abort();
-    this.#sleep?.end();
+  /** What is added in the same turn shares a request. */
+  #kick(): void {
+    if (this.#isKicked || this.#isStopped) return;
+    this.#isKicked = true;
+    this.#options.environment.timers.soon(() => {
+      this.#isKicked = false;
+      if (!this.#isStopped) this.#begin();
+    });
   }
 
-  async #run(): Promise<void> {
-    // What else is added in this turn shares the first request.
-    await this.#rest(0);
-    while (!this.#isStopped) {
-      const ready = await this.#makeReady();
-      if (this.#isStopped) return;
-      if (ready.length === 0) await this.#rest(this.#untilNextMs());
-      else await this.#fetch(ready);
-    }
-  }
-
-  /** Who can be asked for now, beginning with another one each time. */
-  async #makeReady(): Promise<Ready[]> {
+  #begin(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
     const nowMs = this.#nowMs();
-    const all = [...this.#followed.values()];
-    const start = all.length === 0 ? 0 : this.#turn++ % all.length;
-    const ready: Ready[] = [];
-    const unsafe: Followed[] = [];
-    for (const followed of [...all.slice(start), ...all.slice(0, start)]) {
-      const { replica } = followed;
-      const { following } = replica;
-      if (following === undefined || !replica.isOpen) continue;
-      if (followed.notBeforeMs > nowMs || this.#mustWait(replica)) continue;
-      const position = replica.fetchPosition();
-      if (position === undefined) unsafe.push(followed);
-      else {
-        ready.push({ followed, epoch: following.leaderEpoch, position });
-      }
+    if (nowMs < this.#notBeforeMs) return this.#arm(this.#notBeforeMs);
+    if (this.#rounds.size >= FETCHER_LIMITS.requests) {
+      // The end of a request begins the next.
+      if (this.#hasNew) this.#giveUpSmallest();
+      return;
     }
+    this.#hasNew = false;
+    const members: Followed[] = [];
+    let nextMs = Infinity;
+    for (const followed of this.#followed.values()) {
+      if (followed.isBusy) continue;
+      const atMs = this.#readyAtMs(followed);
+      if (atMs > nowMs) nextMs = Math.min(nextMs, atMs);
+      else members.push(followed);
+    }
+    if (nextMs < Infinity) this.#arm(nextMs);
+    if (members.length > 0) this.#start(members);
+  }
+
+  #readyAtMs({ replica, notBeforeMs }: Followed): number {
+    const { throttle, isThrottled } = this.#options;
+    return isThrottled(replica)
+      ? Math.max(notBeforeMs, throttle.freeAtMs)
+      : notBeforeMs;
+  }
+
+  #arm(atMs: number): void {
+    this.#timer?.cancel();
+    this.#timer = this.#options.environment.timers.after(
+      // A timer may fire a fraction early.
+      Math.max(1, Math.ceil(atMs - this.#nowMs())),
+      () => this.#kick(),
+    );
+  }
+
+  #giveUpSmallest(): void {
+    const [smallest] = [...this.#rounds.keys()]
+      .sort((one, other) => one.members.length - other.members.length);
+    smallest.abort.abort();
+  }
+
+  #start(members: readonly Followed[]): void {
+    const round = { members, abort: new AbortController() };
+    for (const each of members) each.isBusy = true;
+    const running = this.#run(round).catch((fault) => {
+      this.#isStopped = true;
+      this.#options.onFatal(fault);
+    }).finally(() => {
+      for (const each of members) each.isBusy = false;
+      this.#rounds.delete(round);
+      this.#kick();
+    });
+    this.#rounds.set(round, running);
+  }
+
+  async #run({ members, abort }: Round): Promise<void> {
+    const unsafe = members.filter(({ replica }) =>
+      replica.fetchPosition() === undefined
+    );
     if (unsafe.length > 0) await this.#makeSafe(unsafe);
-    return ready.length === 0 && unsafe.length > 0 && !this.#isStopped
-      ? []
-      : ready;
-  }
-
-  #mustWait(replica: PartitionReplica): boolean {
-    return this.#options.isThrottled(replica) &&
-      this.#nowMs() < this.#throttledUntilMs;
-  }
-
-  #untilNextMs(): number {
-    const nowMs = this.#nowMs();
-    let atMs = nowMs + FETCHER_LIMITS.maxBackOffMs;
-    for (const { replica, notBeforeMs } of this.#followed.values()) {
-      const waitMs = this.#mustWait(replica)
-        ? Math.max(notBeforeMs, this.#throttledUntilMs)
-        : notBeforeMs;
-      if (replica.following !== undefined) atMs = Math.min(atMs, waitMs);
+    const asked: Followed[] = [];
+    const asks: FetchAsk[] = [];
+    for (const each of members) {
+      const ask = this.#askOf(each);
+      if (ask === undefined) continue;
+      asked.push(each);
+      asks.push(ask);
     }
-    return Math.max(1, atMs - nowMs);
+    if (asks.length === 0 || abort.signal.aborted) return;
+    const answers = await this.#fetch(asks, abort.signal);
+    if (answers === undefined) return;
+    await this.#makeSafe(await this.#apply(asked, answers));
   }
 
-  async #fetch(ready: readonly Ready[]): Promise<void> {
+  #askOf(followed: Followed): FetchAsk | undefined {
+    const { replica, epoch } = followed;
+    if (replica.following?.leaderEpoch !== epoch) return undefined;
+    const position = replica.fetchPosition();
+    if (position === undefined) {
+      this.#postpone(followed);
+      return undefined;
+    }
+    return {
+      topicId: replica.topicId,
+      partition: replica.partition,
+      ...position,
+      currentLeaderEpoch: epoch,
+      maxBytes: FETCHER_LIMITS.bytesPerPartition,
+    };
+  }
+
+  /** Undefined: it was given up, or the leader does not answer. */
+  async #fetch(
+    asks: readonly FetchAsk[],
+    signal: AbortSignal,
+  ): Promise<FetchAnswer[] | undefined> {
     const { source, leaderId, logger } = this.#options;
-    const request = new AbortController();
-    this.#request = request;
-    let answers: FetchAnswer[];
     try {
-      answers = await source.fetch(leaderId, ready.map(askOf), {
+      const answers = await source.fetch(leaderId, asks, {
         maxWaitMs: FETCHER_LIMITS.maxWaitMs,
         maxBytes: FETCHER_LIMITS.bytesPerAnswer,
-        signal: request.signal,
+        signal,
       });
       this.#failures = 0;
+      return answers;
     } catch (fault) {
       if (fault instanceof InvariantError) throw fault;
-      if (request.signal.aborted) return;
+      if (signal.aborted) return undefined;
       logger.debug("A leader cannot be fetched from", {
         leader: leaderId,
         cause: String(fault),
       });
-      return await this.#rest(this.#backOffMs(this.#failures++));
-    } finally {
-      this.#request = undefined;
+      this.#notBeforeMs = this.#nowMs() + this.#backOffMs(this.#failures++);
+      return undefined;
     }
-    const changed = ready.flatMap((each, index) =>
-      this.#apply(each, answers[index]) ? [each.followed] : []
-    );
-    await this.#makeSafe(changed);
   }
 
-  /** True when there is something to make safe. */
-  #apply({ followed, epoch }: Ready, answer: FetchAnswer): boolean {
-    const { replica } = followed;
-    if (this.#followed.get(replica) !== followed) return false;
-    if (answer.kind === "refused") {
-      this.#postpone(followed);
-      return false;
+  /** Resolves those that hold something new. */
+  async #apply(
+    asked: readonly Followed[],
+    answers: readonly FetchAnswer[],
+  ): Promise<Followed[]> {
+    const changed: Followed[] = [];
+    let bytesInTurn = 0;
+    for (const [index, followed] of asked.entries()) {
+      const answer = answers[index];
+      if (this.#followed.get(followed.replica) !== followed) continue;
+      if (answer.kind === "records" && answer.bytes.length > 0) {
+        if (!await this.#prepare(followed)) continue;
+      }
+      const sizeBytes = this.#applyOne(followed, answer);
+      if (sizeBytes > 0) changed.push(followed);
+      bytesInTurn += sizeBytes;
+      if (bytesInTurn < FETCHER_LIMITS.bytesPerTurn) continue;
+      bytesInTurn = 0;
+      await this.#turn();
     }
-    const applied = replica.applyFetched(epoch, answer);
-    if (applied instanceof Failure) {
+    return changed;
+  }
+
+  /** Bytes that were appended. */
+  #applyOne(followed: Followed, answer: FetchAnswer): number {
+    const { replica, epoch } = followed;
+    const applied = replica.apply(epoch, answer);
+    if (applied.kind === "failed") {
       this.#postpone(followed);
-      return false;
+      return 0;
     }
     followed.failures = 0;
-    const { appendedBytes } = applied;
-    if (appendedBytes === 0) return false;
-    this.#options.onFetched(replica, appendedBytes);
-    this.#throttle(replica, appendedBytes);
-    return true;
+    if (applied.kind !== "appended") return 0;
+    const { onFetched, isThrottled, throttle } = this.#options;
+    onFetched(replica, applied.sizeBytes);
+    if (isThrottled(replica)) throttle.spend(applied.sizeBytes);
+    // Who got records goes behind who may have waited for room in an answer.
+    this.#followed.delete(replica);
+    this.#followed.set(replica, followed);
+    return applied.sizeBytes;
   }
 
-  #throttle(replica: PartitionReplica, bytes: number): void {
-    const rate = this.#options.throttleBytesPerSecond();
-    if (rate === null || !this.#options.isThrottled(replica)) return;
-    const from = Math.max(this.#nowMs(), this.#throttledUntilMs);
-    this.#throttledUntilMs = from + bytes / rate * 1000;
+  async #prepare(followed: Followed): Promise<boolean> {
+    try {
+      await followed.replica.prepareToFetch();
+      return true;
+    } catch (fault) {
+      if (!(fault instanceof StorageError)) throw fault;
+      this.#postpone(followed);
+      return false;
+    }
   }
 
   async #makeSafe(all: readonly Followed[]): Promise<void> {
-    await Promise.all(all.map(async (followed) => {
-      const failure = await followed.replica.makeFetchedSafe();
-      if (failure !== undefined) this.#postpone(followed);
-    }));
+    let next = 0;
+    const work = async () => {
+      while (next < all.length) {
+        const followed = all[next++];
+        try {
+          await followed.replica.flushFetched();
+        } catch (fault) {
+          if (!(fault instanceof StorageError)) throw fault;
+          this.#postpone(followed);
+        }
+      }
+    };
+    const workers = Math.min(all.length, FETCHER_LIMITS.flushes);
+    await Promise.all(Array.from({ length: workers }, work));
   }
 
   #postpone(followed: Followed): void {
@@ -221,31 +322,13 @@ export class ReplicaFetcher {
     return longest * (0.5 + this.#options.environment.random.float() / 2);
   }
 
-  #rest(forMs: number): Promise<void> {
-    if (this.#isStopped) return Promise.resolve();
-    return new Promise((resolve) => {
-      const end = () => {
-        timer.cancel();
-        this.#sleep = undefined;
-        resolve();
-      };
-      const timer = this.#options.environment.timers.after(forMs, end);
-      this.#sleep = { timer, end };
-    });
+  #turn(): Promise<void> {
+    return new Promise((resolve) =>
+      this.#options.environment.timers.soon(resolve)
+    );
   }
 
   #nowMs(): number {
     return this.#options.environment.clock.monotonicMs();
   }
-}
-
-function askOf({ followed, epoch, position }: Ready): FetchAsk {
-  const { topicId, partition } = followed.replica;
-  return {
-    topicId,
-    partition,
-    ...position,
-    currentLeaderEpoch: epoch,
-    maxBytes: FETCHER_LIMITS.bytesPerPartition,
-  };
 }

@@ -7,7 +7,6 @@
 import { StorageError } from "../../storage/error.ts";
 import { Log } from "../../storage/log/log.ts";
 import { OpenFiles } from "../../storage/log/open_files.ts";
-import { leaderEpoch } from "../../storage/log/types.ts";
 import type {
   MetadataImage,
   PartitionImage,
@@ -24,8 +23,9 @@ import {
 import { AppendBudget } from "./append_queue.ts";
 import type { FetchSource } from "./fetch_source.ts";
 import { Fetchers } from "./fetchers.ts";
-import { REPLICATION_LIMITS } from "./in_sync_rules.ts";
+import { handedOver, REPLICATION_LIMITS } from "./in_sync_rules.ts";
 import { IsrKeeper } from "./isr_keeper.ts";
+import type { LeaderWorld } from "./leader_role.ts";
 import { LogCleaner } from "./log_cleaner.ts";
 import { OneATurn } from "./one_a_turn.ts";
 import { PartitionFolders } from "./partition_folders.ts";
@@ -213,7 +213,8 @@ export class ReplicaManager {
       const held = this.#held.get(topic.name)?.get(index);
       if (held === undefined) {
         const opened = this.#openLog(topic, index, settings, image);
-        if (opened !== undefined) this.#hold(opened);
+        if (opened === undefined) this.#giveUp(topic, index);
+        else this.#hold(opened);
         return;
       }
       if (!isSame) held.replica.reconfigure(settings);
@@ -238,18 +239,16 @@ export class ReplicaManager {
 
   #takeRole(replica: PartitionReplica, state: PartitionImage): void {
     const { brokerId } = this.#options;
-    const epoch = leaderEpoch(state.leaderEpoch);
-    if (state.leader === brokerId && state.isr.includes(brokerId)) {
+    const leads = state.leader === brokerId && state.isr.includes(brokerId) &&
+      !this.#isPastEpoch(replica, state);
+    if (leads) {
       this.#fetchers.remove(replica);
-      if (this.#isPastEpoch(replica, state)) replica.resign();
-      else replica.lead(state);
-    } else if (state.leader === null || state.leader === brokerId) {
-      this.#fetchers.remove(replica);
-      replica.resign();
-    } else {
-      replica.follow(state.leader, epoch);
-      this.#fetchers.follow(replica);
+      replica.lead(state);
+      return;
     }
+    replica.follow(state);
+    if (replica.following === undefined) this.#fetchers.remove(replica);
+    else this.#fetchers.follow(replica);
   }
 
   #notePastEpoch(
@@ -271,13 +270,19 @@ export class ReplicaManager {
 
   #armLagCheck(): void {
     if (this.#isClosed) return;
-    this.#lagCheck = this.#options.environment.timers.after(
-      REPLICATION_LIMITS.lagCheckMs,
-      () => {
-        for (const replica of this.replicas()) replica.checkLag();
-        this.#armLagCheck();
-      },
-    );
+    const { clock, timers } = this.#options.environment;
+    const { lagCheckMs } = REPLICATION_LIMITS;
+    const armedAtMs = clock.monotonicMs();
+    this.#lagCheck = timers.after(lagCheckMs, () => {
+      const nowMs = clock.monotonicMs();
+      // This broker stood still: its followers could not fetch meanwhile.
+      const lateMs = nowMs - armedAtMs - lagCheckMs;
+      for (const replica of this.replicas()) {
+        if (lateMs > lagCheckMs) replica.excuse(lateMs);
+        replica.lookAround(nowMs);
+      }
+      this.#armLagCheck();
+    });
   }
 
   /** Undefined, and said, when its files cannot be trusted. */
@@ -326,11 +331,7 @@ export class ReplicaManager {
       topic: topic.name,
       topicId: topic.topicId,
       partition,
-      brokerId: this.#options.brokerId,
-      holdsLease: () => this.#options.holdsLease(),
-      onIsrChange: (replica, isr) => this.#keeper.propose(replica, isr),
-      onLeaderUnfit: (replica) =>
-        this.#keeper.handOver(replica, this.#options.brokerId),
+      world: this.#worldOf(topic, partition),
       log,
       settings,
       environment,
@@ -348,6 +349,33 @@ export class ReplicaManager {
     }
     partitions.set(partition, { topicId: topic.topicId, replica });
     this.#takeRole(replica, topic.partitionStates[partition]!);
+  }
+
+  /** What a leader of this partition knows of the others, and asks from them. */
+  #worldOf(
+    { name, topicId }: TopicImage,
+    partition: number,
+  ): LeaderWorld {
+    const { brokerId, view, holdsLease } = this.#options;
+    const broker = (id: number) => view.image.brokers.get(id);
+    return {
+      brokerId,
+      holdsLease,
+      incarnationOf: (id) => broker(id)?.incarnation,
+      mayServe: (id) => view.image.isAlive(id) && !broker(id)?.isLeaving,
+      propose: (base, next) =>
+        this.#keeper.propose({ topic: name, topicId, partition, base, next }),
+    };
+  }
+
+  /** Its files cannot be used here: another one in sync should lead. */
+  #giveUp(topic: TopicImage, partition: number): void {
+    const state = topic.partitionStates[partition];
+    const { brokerId, holdsLease } = this.#options;
+    if (state?.leader !== brokerId || !holdsLease()) return;
+    const world = this.#worldOf(topic, partition);
+    const next = handedOver(state, brokerId, (id) => world.mayServe(id));
+    if (next !== undefined) world.propose(state, next);
   }
 
   #dropGone(image: MetadataImage, previous: MetadataImage): void {

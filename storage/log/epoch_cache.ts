@@ -26,6 +26,14 @@ export class EpochCache {
     return this.#entries;
   }
 
+  /** The newest that holds records in a log that ends at `end`. */
+  latestBelow(end: Offset): LeaderEpoch {
+    const entry = this.#entries.findLast(({ startOffset }) =>
+      startOffset < end
+    );
+    return entry?.epoch ?? NO_LEADER_EPOCH;
+  }
+
   /** A batch or a leader of `epoch` begins at `startOffset`. */
   assign(epoch: LeaderEpoch, startOffset: Offset): void {
     if (epoch <= this.latest) return;

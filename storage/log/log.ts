@@ -120,9 +120,17 @@ export class Log {
     return this.#core.segments.length;
   }
 
-  /** `NO_LEADER_EPOCH` when none is known. */
+  /**
+   * The newest that a record has or a leader began here; `NO_LEADER_EPOCH` when
+   * none is known.
+   */
   get latestEpoch(): LeaderEpoch {
     return this.#core.epochs.latest;
+  }
+
+  /** Of the last record; `NO_LEADER_EPOCH` when the log holds none. */
+  get lastRecordEpoch(): LeaderEpoch {
+    return this.#core.epochs.latestBelow(this.#core.logEndOffset);
   }
 
   /**
@@ -161,7 +169,9 @@ export class Log {
 
   /**
    * The follower's append: whole batches as the leader has them, starting at the
-   * log's end or, over a gap left by compaction, later.
+   * log's end or, over a gap left by compaction, later. Epochs that an earlier
+   * leader began here at the log's end, and that hold no record, are forgotten:
+   * older ones may go on there.
    *
    * @throws InvalidBatchError when they are not; nothing is written then.
    */
@@ -343,14 +353,6 @@ export class Log {
   /** A new leader's epoch begins at the log's end. */
   startEpoch(epoch: LeaderEpoch): void {
     this.#core.epochs.assign(epoch, this.#core.logEndOffset);
-  }
-
-  /**
-   * Epochs that began at the log's end and hold no record: a follower may be
-   * sent records of older ones there.
-   */
-  forgetEmptyEpochs(): void {
-    this.#core.epochs.truncateFromEnd(this.#core.logEndOffset);
   }
 
   /** What `append` would say of a batch with this header now. */

@@ -118,6 +118,7 @@ export class LogAppender {
     core.assertWritable();
     const planned: PlannedBatch[] = [];
     let next = core.logEndOffset;
+    let epoch = core.epochs.latestBelow(next);
     for (const { header, bytes: batch } of iterateBatches(bytes)) {
       if (!verifyBatchCrc(batch)) {
         throw new InvalidBatchError(
@@ -129,10 +130,17 @@ export class LogAppender {
           `The record batch at offset ${header.baseOffset} is behind the end of the log, ${next}`,
         );
       }
+      if (header.leaderEpoch < epoch) {
+        throw new InvalidBatchError(
+          `The record batch at offset ${header.baseOffset} is of leader epoch ${header.leaderEpoch}, older than ${epoch} before it`,
+        );
+      }
       const marker = header.isControl ? readControlRecord(batch) : undefined;
       planned.push({ header, bytes: batch, marker });
       next = offset(header.lastOffset + 1);
+      epoch = header.leaderEpoch;
     }
+    core.epochs.truncateFromEnd(core.logEndOffset);
     this.#write(planned, nowMs);
   }
 

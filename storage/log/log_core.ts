@@ -154,9 +154,9 @@ export class LogCore {
   /** Records a batch that was written at the end of the active segment. */
   noteBatch(header: BatchHeader): void {
     this.active!.note(header);
-    if (header.leaderEpoch > this.epochs.latest) {
-      this.epochs.assign(header.leaderEpoch, header.baseOffset);
-    }
+    // From the log's end on, also over a gap that compaction left: whoever has
+    // more of the epoch before than this log has differs from it.
+    this.epochs.assign(header.leaderEpoch, this.logEndOffset);
     this.logEndOffset = offset(header.lastOffset + 1);
     this.sizeBytes += header.sizeBytes;
     this.bytesSinceCheckpoint += header.sizeBytes;

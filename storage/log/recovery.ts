@@ -293,13 +293,16 @@ function loadEpochs(core: LogCore, bases: readonly Offset[]): void {
 }
 
 function rebuildEpochs(core: LogCore, bases: readonly Offset[]): void {
+  let end = core.logStartOffset;
   for (const base of bases) {
     if (base >= core.recoveryPoint) return;
     const segment = core.newSegment(base, 0);
     const to = segment.file().sizeBytes;
     for (const { header } of segment.scan({ from: 0, to, verify: false })) {
       if (header.baseOffset >= core.recoveryPoint) return;
-      core.epochs.assign(header.leaderEpoch, header.baseOffset);
+      // As appended: from the end of what was before, also over a gap.
+      core.epochs.assign(header.leaderEpoch, end);
+      end = offset(header.lastOffset + 1);
     }
   }
 }

@@ -1,0 +1,108 @@
+/**
+ * Producers that wait until what they appended is safe: at the high watermark,
+ * or on the leader's own disk. Owns the waits and their deadlines; refuses to
+ * know what makes records safe.
+ */
+import { Failure } from "../../contract/errors.ts";
+import type { Timer, Timers } from "../environment.ts";
+
+/** Undefined: what was waited for is there. */
+export type Settle = (failure: Failure | undefined) => void;
+
+interface Wait {
+  /** Exclusive end of what was appended. */
+  readonly endOffset: number;
+  readonly deadlineMs: number;
+  readonly settle: Settle;
+}
+
+/** How often deadlines are looked at; they are as precise as this. */
+const DEADLINE_SWEEP_MS = 250;
+
+export class AppendWaits {
+  /** Ascending by end offset from `#head` on. */
+  #waits: Wait[] = [];
+  #head = 0;
+  readonly #timers: Timers;
+  readonly #monotonicMs: () => number;
+  #sweep: Timer | undefined;
+
+  constructor(timers: Timers, monotonicMs: () => number) {
+    this.#timers = timers;
+    this.#monotonicMs = monotonicMs;
+  }
+
+  get count(): number {
+    return this.#waits.length - this.#head;
+  }
+
+  /** Settles when all below `endOffset` is reached, or never will be. */
+  add(endOffset: number, timeoutMs: number, settle: Settle): void {
+    const deadlineMs = this.#monotonicMs() + timeoutMs;
+    const waits = this.#waits;
+    let at = waits.length;
+    // A duplicate of what still waits ends before what came after that.
+    while (at > this.#head && waits[at - 1].endOffset > endOffset) at--;
+    const wait = { endOffset, deadlineMs, settle };
+    if (at === waits.length) waits.push(wait);
+    else waits.splice(at, 0, wait);
+    this.#armSweep();
+  }
+
+  /** All below `end` is reached. */
+  reach(end: number): void {
+    const waits = this.#waits;
+    let head = this.#head;
+    while (head < waits.length && waits[head].endOffset <= end) {
+      waits[head].settle(undefined);
+      head++;
+    }
+    this.#head = head;
+    this.#trim();
+  }
+
+  /** Ends every wait with `failure`. */
+  fail(failure: Failure): void {
+    const waits = this.#waits.slice(this.#head);
+    this.#waits = [];
+    this.#head = 0;
+    this.#sweep?.cancel();
+    this.#sweep = undefined;
+    for (const wait of waits) wait.settle(failure);
+  }
+
+  #trim(): void {
+    if (this.#head < this.#waits.length) {
+      if (this.#head < 1024) return;
+      this.#waits = this.#waits.slice(this.#head);
+    } else this.#waits = [];
+    this.#head = 0;
+  }
+
+  /** Left running when all waits end: a timer per append costs more. */
+  #armSweep(): void {
+    this.#sweep ??= this.#timers.after(DEADLINE_SWEEP_MS, () => {
+      this.#sweep = undefined;
+      this.#expire();
+      if (this.#waits.length > 0) this.#armSweep();
+    });
+  }
+
+  #expire(): void {
+    const nowMs = this.#monotonicMs();
+    const waiting = this.#waits.slice(this.#head);
+    this.#head = 0;
+    this.#waits = waiting.filter((wait) => wait.deadlineMs > nowMs);
+    for (const wait of waiting) {
+      if (wait.deadlineMs <= nowMs) {
+        wait.settle(
+          new Failure(
+            "REQUEST_TIMED_OUT",
+            "The records are written, but were not durable in time: they may or may not be kept",
+            { retryAfterMs: 1000 },
+          ),
+        );
+      }
+    }
+  }
+}

@@ -1,0 +1,338 @@
+/**
+ * A replica while it leads, in one leader epoch: from an append to its
+ * acknowledgement, and what followers have. Owns the queue of appends, the waits
+ * for acknowledgements, the followers' progress, and which changes of the
+ * in-sync set are wanted; refuses to write metadata (`isr_keeper.ts`).
+ *
+ * Without the broker's lease it appends and acknowledges nothing: another may
+ * lead by then.
+ */
+import { Failure } from "../../contract/errors.ts";
+import { StorageError } from "../../storage/error.ts";
+import type { AppendOutcome } from "../../storage/log/log.ts";
+import { setLogAppendTime } from "../../storage/log/record_batch.ts";
+import {
+  type LeaderEpoch,
+  leaderEpoch,
+  offset,
+} from "../../storage/log/types.ts";
+import type { PartitionFact } from "../cluster/facts.ts";
+import type { PartitionImage } from "../cluster/metadata_image.ts";
+import {
+  APPEND_LIMITS,
+  type AppendQueue,
+  type QueuedBatch,
+} from "./append_queue.ts";
+import { AppendWaits } from "./append_waits.ts";
+import type { AckWait, Appended, Waiter } from "./appends.ts";
+import { wakeAll } from "./high_watermark.ts";
+import { InSyncReplicas } from "./in_sync_replicas.ts";
+import { handedOver, neededInSync } from "./in_sync_rules.ts";
+import type { ReplicaParts } from "./replica_parts.ts";
+import type { SafeEnd } from "./safe_end.ts";
+
+/** What a leader knows of, and asks from, the rest of its broker. */
+export interface LeaderWorld {
+  readonly brokerId: number;
+  /** Whether this broker's lease has not ended. */
+  holdsLease(): boolean;
+  /** Of a broker's present run; undefined: it is not alive. */
+  incarnationOf(brokerId: number): string | undefined;
+  /** Alive, and not about to stop. */
+  mayServe(brokerId: number): boolean;
+  /**
+   * Asks for `next` in place of `base`. What became of it shows in the image,
+   * whose state is another than `base` then.
+   */
+  propose(base: PartitionImage, next: PartitionFact): void;
+}
+
+export interface LeaderRoleOptions {
+  readonly parts: ReplicaParts;
+  readonly safeEnd: SafeEnd;
+  readonly queue: AppendQueue<Waiter>;
+  readonly world: LeaderWorld;
+  readonly state: PartitionImage;
+}
+
+export class LeaderRole {
+  readonly epoch: LeaderEpoch;
+  readonly inSync: InSyncReplicas;
+  readonly #parts: ReplicaParts;
+  readonly #safeEnd: SafeEnd;
+  readonly #queue: AppendQueue<Waiter>;
+  readonly #world: LeaderWorld;
+  /** Who waits for the leader's own disk only. */
+  readonly #ownWaits: AppendWaits;
+  readonly #onAppended = new Set<() => void>();
+  #isEnded = false;
+
+  constructor(options: LeaderRoleOptions) {
+    const { parts, state, world } = options;
+    const { clock, timers } = parts.environment;
+    this.#parts = parts;
+    this.#safeEnd = options.safeEnd;
+    this.#queue = options.queue;
+    this.#world = world;
+    this.epoch = leaderEpoch(state.leaderEpoch);
+    this.inSync = new InSyncReplicas({
+      brokerId: world.brokerId,
+      state,
+      epochStartOffset: parts.log.logEndOffset,
+      nowMs: clock.monotonicMs(),
+      incarnationOf: (id) => world.incarnationOf(id),
+    });
+    this.#ownWaits = new AppendWaits(timers, () => clock.monotonicMs());
+    parts.log.startEpoch(this.epoch);
+    this.recheck();
+    if (parts.log.isOffline) this.#handOver();
+  }
+
+  /** Producers that wait, of either kind. */
+  get #waitCount(): number {
+    return this.#ownWaits.count + this.#parts.highWatermark.waitCount;
+  }
+
+  /** The image has another state of the same epoch. */
+  update(state: PartitionImage): void {
+    this.inSync.update(state);
+    this.recheck();
+  }
+
+  /** Stops leading: whoever waits must ask the new leader. */
+  end(): void {
+    this.#isEnded = true;
+    const failure = this.#parts.notLeader();
+    failAll(this.#queue.take(), failure);
+    this.#ownWaits.fail(failure);
+    this.#parts.highWatermark.fail(failure);
+    wakeAll(this.#onAppended);
+  }
+
+  /** Looks again at all that may have changed: the lease, the level. */
+  recheck(): void {
+    this.advance();
+    this.#safeEnd.pursue();
+  }
+
+  /** Brings what is acknowledged up to what is safe. */
+  advance(): void {
+    if (this.#isEnded || !this.#world.holdsLease()) return;
+    this.#ownWaits.reach(this.#safeEnd.value);
+    const { highWatermark } = this.#parts;
+    highWatermark.advanceTo(
+      offset(
+        this.inSync.highWatermark(highWatermark.value, this.#safeEnd.value),
+      ),
+    );
+    this.#parts.assertOrder();
+  }
+
+  /** Why nothing can be appended just now. */
+  refusal(wait: AckWait): Failure | undefined {
+    return this.#leaseFault() ??
+      (wait === "inSync"
+        ? this.#inSyncFault("NOT_ENOUGH_REPLICAS")
+        : undefined) ??
+      this.#loadFault();
+  }
+
+  #leaseFault(): Failure | undefined {
+    if (this.#world.holdsLease()) return undefined;
+    return new Failure(
+      "NOT_LEADER_OR_FOLLOWER",
+      `This broker cannot renew its lease with the metadata store, so another one may lead ${this.#parts.name} by now: nothing is acknowledged here`,
+      { retryAfterMs: 500 },
+    );
+  }
+
+  #loadFault(): Failure | undefined {
+    const isFull = this.#queue.isFull ||
+      this.#waitCount >= APPEND_LIMITS.waitsPerPartition;
+    return isFull
+      ? new Failure(
+        "THROTTLING_QUOTA_EXCEEDED",
+        `More is sent to ${this.#parts.name} than the disk takes`,
+        { retryAfterMs: 100 },
+      )
+      : undefined;
+  }
+
+  #inSyncFault(
+    code: "NOT_ENOUGH_REPLICAS" | "NOT_ENOUGH_REPLICAS_AFTER_APPEND",
+  ): Failure | undefined {
+    const { isr, state } = this.inSync;
+    const needed = neededInSync(this.#parts.settings.minInsyncReplicas, state);
+    if (isr.length >= needed) return undefined;
+    const written = code === "NOT_ENOUGH_REPLICAS"
+      ? "nothing was written"
+      : "the records are written, and may or may not be kept";
+    return new Failure(
+      code,
+      `Of ${this.#parts.name} ${isr.length} replicas are in sync (brokers ${
+        isr.join(", ")
+      }), but ${needed} are needed: ${written}`,
+      { retryAfterMs: 1000 },
+    );
+  }
+
+  /** Writes what was queued, in order. */
+  append(batches: QueuedBatch<Waiter>[]): void {
+    if (batches.length === 0) return;
+    const leaseFault = this.#isEnded
+      ? this.#parts.notLeader()
+      : this.#leaseFault();
+    if (leaseFault !== undefined) return failAll(batches, leaseFault);
+    const admitted = this.#admitted(batches);
+    if (admitted.length === 0) return;
+    const { log, settings, environment } = this.#parts;
+    const nowMs = environment.clock.nowMs();
+    if (settings.logAppendTime) {
+      for (const { bytes } of admitted) setLogAppendTime(bytes, nowMs);
+    }
+    let outcomes: AppendOutcome[];
+    try {
+      this.#parts.prepare();
+      outcomes = log.append(
+        admitted.map((batch) => batch.bytes),
+        { leaderEpoch: this.epoch, nowMs },
+      );
+    } catch (fault) {
+      failAll(admitted, this.#parts.storageFailure(fault));
+      if (fault instanceof StorageError) this.#handOver();
+      return;
+    }
+    this.#parts.noteWritten();
+    admitted.forEach((batch, index) =>
+      this.#settle(batch, outcomes[index], nowMs)
+    );
+    wakeAll(this.#onAppended);
+    this.recheck();
+  }
+
+  /** The in-sync set may have shrunk since they were queued. */
+  #admitted(batches: QueuedBatch<Waiter>[]): QueuedBatch<Waiter>[] {
+    const fault = this.#inSyncFault("NOT_ENOUGH_REPLICAS");
+    if (fault === undefined) return batches;
+    // All appends that share a batch ask for the same.
+    const needsAll = ({ appends }: QueuedBatch<Waiter>) =>
+      appends.some(({ done }) => done.wait === "inSync");
+    failAll(batches.filter(needsAll), fault);
+    return batches.filter((batch) => !needsAll(batch));
+  }
+
+  #settle(
+    batch: QueuedBatch<Waiter>,
+    outcome: AppendOutcome,
+    nowMs: number,
+  ): void {
+    if (outcome.kind === "rejected") {
+      const failure = new Failure(outcome.code, outcome.detail);
+      return failAll([batch], failure);
+    }
+    const { logAppendTime } = this.#parts.settings;
+    for (const { index, recordCount, done: waiter } of batch.appends) {
+      if (outcome.kind === "appended") waiter.onStored?.();
+      this.#wait(waiter, recordCount, {
+        baseOffset: outcome.baseOffset + index,
+        leaderEpoch: this.epoch,
+        appendTimeMs: logAppendTime ? nowMs : waiter.queuedAtMs,
+        logAppendTime,
+      });
+    }
+  }
+
+  #wait(waiter: Waiter, recordCount: number, appended: Appended): void {
+    const endOffset = appended.baseOffset + recordCount;
+    const { timeoutMs, done } = waiter;
+    if (waiter.wait === "append") return done(appended);
+    if (waiter.wait === "leader") {
+      if (endOffset <= this.#safeEnd.value) return done(appended);
+      this.#ownWaits.add(
+        endOffset,
+        timeoutMs,
+        (failure) => done(failure ?? appended),
+      );
+      return;
+    }
+    this.#parts.highWatermark.waitForAppended(
+      endOffset,
+      timeoutMs,
+      (failure) =>
+        done(
+          failure ?? this.#inSyncFault("NOT_ENOUGH_REPLICAS_AFTER_APPEND") ??
+            appended,
+        ),
+    );
+  }
+
+  /** Calls once at the next append, and when this broker leads no longer. */
+  onAppended(callback: () => void): () => void {
+    this.#onAppended.add(callback);
+    return () => this.#onAppended.delete(callback);
+  }
+
+  /** A follower asks from `fetchOffset` on: all below is safe there. */
+  followerFetched(report: {
+    brokerId: number;
+    fetchOffset: number;
+    nowMs: number;
+  }): void {
+    const { brokerId, fetchOffset } = report;
+    const { logEndOffset } = this.#parts.log;
+    const isReplica = this.inSync.state.replicas.includes(brokerId);
+    if (!isReplica || fetchOffset > logEndOffset) return;
+    const now = { ...report, logEndOffset };
+    if (this.inSync.fetched(now)) this.advance();
+    if (!this.#world.mayServe(brokerId)) return;
+    const next = this.inSync.grownBy(now, this.#parts.highWatermark.value);
+    if (next !== undefined) this.#propose(next);
+  }
+
+  /** Now and then: who lags leaves, and a leader without a disk as well. */
+  lookAround(nowMs: number): void {
+    if (this.#parts.log.isOffline) this.#handOver();
+    const next = this.inSync.shrunk(nowMs);
+    if (next !== undefined) this.#propose(next);
+  }
+
+  /** This broker stood still for so long: no fault of its followers. */
+  excuse(byMs: number): void {
+    this.inSync.excuse(byMs);
+  }
+
+  /** A flush in the background failed. */
+  failed(fault: StorageError): void {
+    const failure = this.#parts.storageFailure(fault);
+    this.#ownWaits.fail(failure);
+    this.#parts.highWatermark.fail(failure);
+    this.#handOver();
+  }
+
+  #handOver(): void {
+    const { brokerId, mayServe } = this.#world;
+    const next = handedOver(
+      this.inSync.state,
+      brokerId,
+      (id) => mayServe.call(this.#world, id),
+    );
+    if (next !== undefined) this.#propose(next);
+  }
+
+  /** One at a time; a lease that ended may have made another one leader. */
+  #propose(next: PartitionFact): void {
+    if (this.inSync.proposed !== undefined || this.#isEnded) return;
+    if (!this.#world.holdsLease()) return;
+    this.inSync.propose(next);
+    this.#world.propose(this.inSync.state, next);
+  }
+}
+
+function failAll(
+  batches: readonly QueuedBatch<Waiter>[],
+  failure: Failure,
+): void {
+  for (const batch of batches) {
+    for (const { done } of batch.appends) done.done(failure);
+  }
+}

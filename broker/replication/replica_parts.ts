@@ -1,0 +1,119 @@
+/**
+ * What a replica and its roles have in common: the partition, its log, its high
+ * watermark, and how its disk's failures are said. Owns no decision.
+ */
+import { Failure } from "../../contract/errors.ts";
+import { invariant } from "../../storage/assert.ts";
+import { DiskFullError, StorageError } from "../../storage/error.ts";
+import type { Log } from "../../storage/log/log.ts";
+import { InvalidBatchError } from "../../storage/log/record_batch.ts";
+import type { Environment } from "../environment.ts";
+import type { Logger } from "../logger.ts";
+import type { TopicSettings } from "../topic_config.ts";
+import { HighWatermark } from "./high_watermark.ts";
+
+export interface ReplicaPartsOptions {
+  readonly topic: string;
+  readonly partition: number;
+  readonly log: Log;
+  readonly settings: TopicSettings;
+  readonly environment: Environment;
+  readonly logger: Logger;
+  /** Makes the partition's folder and marks it as this topic's. */
+  prepare(): void;
+}
+
+export class ReplicaParts {
+  readonly topic: string;
+  readonly partition: number;
+  readonly log: Log;
+  readonly environment: Environment;
+  readonly logger: Logger;
+  readonly highWatermark: HighWatermark;
+  settings: TopicSettings;
+  readonly #prepare: () => void;
+  #isPrepared = false;
+  /** Kind of the failure that was logged last, until a write succeeds. */
+  #saidBroken: string | undefined;
+
+  constructor(options: ReplicaPartsOptions) {
+    const { environment } = options;
+    this.topic = options.topic;
+    this.partition = options.partition;
+    this.log = options.log;
+    this.environment = environment;
+    this.logger = options.logger;
+    this.settings = options.settings;
+    this.#prepare = options.prepare;
+    this.highWatermark = new HighWatermark(
+      environment.timers,
+      () => environment.clock.monotonicMs(),
+    );
+  }
+
+  /** "partition 3 of topic "orders"". */
+  get name(): string {
+    return `partition ${this.partition} of topic "${this.topic}"`;
+  }
+
+  get isPrepared(): boolean {
+    return this.#isPrepared;
+  }
+
+  /** Before the first write of this run. */
+  prepare(): void {
+    if (this.#isPrepared) return;
+    this.#prepare();
+    this.#isPrepared = true;
+  }
+
+  /** Why a request for this partition is refused, and when to come again. */
+  notLeader(): Failure {
+    return new Failure(
+      "NOT_LEADER_OR_FOLLOWER",
+      `This broker does not lead ${this.name}`,
+      { retryAfterMs: 100 },
+    );
+  }
+
+  /** What a broken disk, or a batch that is none, is to a client. */
+  storageFailure(fault: unknown): Failure {
+    if (fault instanceof InvalidBatchError) {
+      return new Failure("CORRUPT_MESSAGE", fault.message);
+    }
+    if (!(fault instanceof StorageError)) throw fault;
+    this.sayBroken(fault);
+    return new Failure(
+      "KAFKA_STORAGE_ERROR",
+      fault instanceof DiskFullError
+        ? "The disk of this broker is full: nothing was changed"
+        : `Partition ${this.partition} of topic "${this.topic}" is offline: its disk failed`,
+      { retryAfterMs: 1000 },
+    );
+  }
+
+  /** Once, and not for every request that meets the same. */
+  sayBroken(fault: StorageError): void {
+    if (this.#saidBroken === fault.name) return;
+    this.#saidBroken = fault.name;
+    this.logger.error("The disk of a partition fails", {
+      topic: this.topic,
+      partition: this.partition,
+      cause: fault.message,
+    });
+  }
+
+  /** A write succeeded: the next failure is news. */
+  noteWritten(): void {
+    this.#saidBroken = undefined;
+  }
+
+  /** DESIGN section 5. */
+  assertOrder(): void {
+    const { log, highWatermark: { value } } = this;
+    invariant(
+      log.logStartOffset <= value && value <= log.logEndOffset,
+      `The high watermark of ${this.name} is ${value}, outside its log from ${log.logStartOffset} to ${log.logEndOffset}`,
+    );
+  }
+}
