@@ -156,6 +156,7 @@ export interface RecordOperations {
     partition: number,
     query: OffsetQuery,
   ): Promise<number | Failure>;
+  /** OFFSET_NOT_AVAILABLE at a new leader that does not know the end yet. */
   offsets(
     topic: string,
     partition: number,

@@ -195,6 +195,8 @@ export class Records implements RecordOperations {
   ): Promise<PartitionOffsets | Failure> {
     const replica = await this.#options.access.requireLeader(topic, partition);
     if (replica instanceof Failure) return replica;
+    const unknown = endNotKnown(replica);
+    if (unknown !== undefined) return unknown;
     const { log, highWatermark } = replica;
     return {
       logStartOffset: log.logStartOffset,

@@ -401,6 +401,9 @@ Deno.test("A new leader tells no end before it knows it, and then all that was a
     const latest = await cluster.settle(records.findOffset(TOPIC, 0, "latest"));
     assert(latest instanceof Failure, "the end is not known");
     assertEquals(latest.code, "OFFSET_NOT_AVAILABLE");
+    const range = await cluster.settle(records.offsets(TOPIC, 0));
+    assert(range instanceof Failure, "nor are its offsets");
+    assertEquals(range.code, "OFFSET_NOT_AVAILABLE");
     assertEquals(
       await cluster.settle(records.findOffset(TOPIC, 0, "earliest")),
       0,
