@@ -104,7 +104,11 @@ async function main(args: readonly string[]): Promise<number> {
     return 2;
   }
   const interrupted = new AbortController();
+  const givenUp = Promise.withResolvers<never>();
   const interrupt = () => {
+    if (interrupted.signal.aborted) {
+      givenUp.reject(new Error("Stopped before everything was checked"));
+    }
     console.log("Stops early; what was seen until now is checked");
     interrupted.abort();
   };
@@ -129,6 +133,7 @@ async function main(args: readonly string[]): Promise<number> {
       folder,
       tell: (line) => console.log(line),
       signal: interrupted.signal,
+      givenUp: givenUp.promise,
     });
   } catch (error) {
     console.error(error);

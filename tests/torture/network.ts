@@ -142,8 +142,16 @@ export function removeLeftoverNetworks(): void {
     const match = NAME.exec(name);
     if (match === null || isAlive(parseInt(match[1], 36))) continue;
     if (match[2] === "b") tryRun("ip", "link", "del", name);
-    else tryRun("ip", "netns", "del", name);
+    else removeNamespace(name);
   }
+}
+
+/** With the brokers in it: one that was paused could not end by itself. */
+function removeNamespace(name: string): void {
+  for (const pid of run("ip", "netns", "pids", name).split("\n")) {
+    if (pid !== "") tryRun("kill", "-9", pid);
+  }
+  tryRun("ip", "netns", "del", name);
 }
 
 /** The first three numbers of a private network that nobody here has. */

@@ -41,8 +41,10 @@ export interface TortureOptions {
   readonly folder: string;
   /** A line for whoever watches. */
   readonly tell: (line: string) => void;
-  /** Aborts when the run is to end early. */
+  /** Aborts when the run is to end early, and to be checked. */
   readonly signal: AbortSignal;
+  /** Rejects when even the check is to end. */
+  readonly givenUp?: Promise<never>;
 }
 
 export interface FaultRecord {
@@ -75,6 +77,7 @@ const SMALL_DISK_BYTES = 1024 * 1024 * 1024;
 const SMALL_SEGMENT_BYTES = 1024 * 1024;
 const LIFE_DEADLINE_MS = 60_000;
 const WHOLE_DEADLINE_MS = 60_000;
+const NEWS_DEADLINE_MS = 10_000;
 const END_DEADLINE_MS = 90_000;
 const POLL_MS = 100;
 
@@ -88,9 +91,14 @@ export async function torture(options: TortureOptions): Promise<TortureResult> {
     smallDiskBytes: SMALL_DISK_BYTES,
     flags: options.flags,
   });
-  const result = await new TortureRun(cluster, options).run();
+  const running = new TortureRun(cluster, options).run();
+  const result = await Promise.race([running, ...giveUps(options)]);
   if (result.violations.length > 0) cluster.keepSmallDisk();
   return result;
+}
+
+function giveUps({ givenUp }: TortureOptions): Promise<never>[] {
+  return givenUp === undefined ? [] : [givenUp];
 }
 
 class TortureRun {
@@ -100,6 +108,8 @@ class TortureRun {
   readonly #startedMs = performance.now();
   readonly #faults: FaultRecord[] = [];
   readonly #watch: CommitWatch;
+  /** From now on an early end is no reason to wait for less. */
+  #isEnding = false;
 
   constructor(cluster: TortureCluster, options: TortureOptions) {
     this.#cluster = cluster;
@@ -125,6 +135,7 @@ class TortureRun {
     stage.beginGaps();
     await this.#inflictAll();
     this.#tell("Faults are over: clients finish, then all is checked");
+    this.#isEnding = true;
     stage.stopWriting();
     await this.#untilDone(writing);
     if (!await this.#untilWhole()) {
@@ -306,11 +317,11 @@ class TortureRun {
     deadlineMs: number,
   ): Promise<boolean> {
     const endMs = performance.now() + deadlineMs;
+    const { signal } = this.#options;
     while (!await condition()) {
-      if (performance.now() > endMs || this.#options.signal.aborted) {
-        return false;
-      }
-      await pause(POLL_MS, this.#options.signal);
+      if (performance.now() > endMs) return false;
+      if (signal.aborted && !this.#isEnding) return false;
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     }
     return true;
   }
@@ -328,10 +339,9 @@ class TortureRun {
   /** By slot; undefined when one cannot be read. */
   async #readLogs(): Promise<string[][] | undefined> {
     const logs: string[][] = [];
-    const { url } = this.#cluster.broker(1);
-    for (const { topic, partition } of this.#stage.slots) {
+    for (const [slot, { topic, partition }] of this.#stage.slots.entries()) {
       try {
-        logs.push(await this.#readLog(url, topic, partition));
+        logs.push(await this.#readLog(slot));
       } catch (error) {
         this.#stage.violation(
           "what is stored can be read",
@@ -342,21 +352,25 @@ class TortureRun {
     return logs.length === this.#stage.slots.length ? logs : undefined;
   }
 
-  async #readLog(
-    url: string,
-    topic: string,
-    partition: number,
-  ): Promise<string[]> {
+  /** A new leader may know a moment later how far all replicas are. */
+  async #readLog(slot: number): Promise<string[]> {
+    const { topic, partition } = this.#stage.slots[slot];
+    const { url } = this.#cluster.broker(1);
+    const least = this.#stage.knownEnd(slot);
     const log: string[] = [];
-    for (const record of await readPartition(url, topic, partition)) {
-      if (record.offset !== log.length) {
-        this.#stage.violation(
-          "offsets are dense",
-          `${topic}/${partition} has ${record.offset} after ${log.length - 1}`,
-        );
+    await this.#until(async () => {
+      const from = log.length;
+      for (const record of await readPartition(url, topic, partition, from)) {
+        if (record.offset !== log.length) {
+          this.#stage.violation(
+            "offsets are dense",
+            `${topic}/${partition}: ${record.offset} after ${log.length - 1}`,
+          );
+        }
+        log[record.offset] = record.message ?? "";
       }
-      log[record.offset] = record.message ?? "";
-    }
+      return log.length >= least;
+    }, NEWS_DEADLINE_MS);
     return log;
   }
 

@@ -187,6 +187,17 @@ export class Stage {
     return Math.max(...this.#longestGapMs, ...open);
   }
 
+  /** The offset after the last one that a client was told of. */
+  knownEnd(slot: number): number {
+    let end = this.readings.values[slot].length;
+    for (const { slots, outcomes } of this.writers) {
+      for (const [number, outcome] of outcomes.entries()) {
+        if (slots[number] === slot) end = Math.max(end, outcome + 1);
+      }
+    }
+    return end;
+  }
+
   get acknowledgedCount(): number {
     return this.writers.reduce(
       (sum, { acknowledgedCount }) => sum + acknowledgedCount,
