@@ -11,6 +11,7 @@ import {
   METADATA_LIMITS,
   MetadataUnavailableError,
   type Operation,
+  type Transaction,
 } from "../../../storage/metadata/metadata_store.ts";
 import type { Environment, Timer } from "../../environment.ts";
 import type { Logger } from "../../logger.ts";
@@ -18,7 +19,7 @@ import { KEYS } from "../facts.ts";
 import type { Membership } from "../membership.ts";
 import type { MetadataImage } from "../metadata_image.ts";
 import type { MetadataView } from "../metadata_view.ts";
-import { type Change, planChanges } from "./plan.ts";
+import { type Change, InOrder, planChanges } from "./plan.ts";
 
 export const CONTROLLER_LIMITS = {
   /** The compared office takes one comparison. */
@@ -27,6 +28,11 @@ export const CONTROLLER_LIMITS = {
   intervalMs: 1000,
   /** After the store could not be reached. */
   retryMs: 100,
+  /**
+   * Between portions of leaderships that go back to preferred leaders: each costs
+   * the partition's clients a retry, so they come one after the other.
+   */
+  preferredPauseMs: 200,
 } as const;
 
 export interface ControllerOptions {
@@ -42,6 +48,8 @@ export interface ControllerOptions {
 
 export class Controller {
   readonly #options: ControllerOptions;
+  readonly #inOrder = new InOrder();
+  #preferredAtMs = -Infinity;
   #unsubscribe = () => {};
   #timer: Timer | undefined;
   #running: Promise<void> | undefined;
@@ -73,6 +81,15 @@ export class Controller {
     this.#unsubscribe();
     this.#timer?.cancel();
     await this.#running;
+  }
+
+  /**
+   * Stops, and lets another broker take the office at once: it would be without
+   * anybody until this broker's lease is given up.
+   */
+  async resign(): Promise<void> {
+    await this.stop();
+    if (this.isActive) await this.#vacate();
   }
 
   #lookLater(delayMs: number): void {
@@ -118,12 +135,34 @@ export class Controller {
     const isVacant = view.image.controller === undefined;
     if (isVacant && !membership.isLeaving) await this.#takeOffice();
     if (!this.isActive) return;
-    const changes = planChanges(view.image);
-    const size = CONTROLLER_LIMITS.changesPerTransaction;
-    for (let start = 0; start < changes.length; start += size) {
-      if (this.#isStopped || !this.isActive) return;
-      await this.#write(changes.slice(start, start + size), view.image);
+    await this.#carryOut(planChanges(view.image, this.#inOrder));
+  }
+
+  async #carryOut(changes: readonly Change[]): Promise<void> {
+    if (changes.length === 0) return;
+    const isCalm = changes[0].reason === "preferred";
+    if (isCalm && this.#mustPause()) return;
+    const written: Change[] = [];
+    try {
+      const size = CONTROLLER_LIMITS.changesPerTransaction;
+      for (let start = 0; start < changes.length; start += size) {
+        await this.#write(changes.slice(start, start + size), written);
+      }
+    } finally {
+      this.#tell(written);
     }
+  }
+
+  #mustPause(): boolean {
+    const nowMs = this.#options.environment.clock.monotonicMs();
+    const leftMs = this.#preferredAtMs + CONTROLLER_LIMITS.preferredPauseMs -
+      nowMs;
+    if (leftMs <= 0) {
+      this.#preferredAtMs = nowMs;
+      return false;
+    }
+    this.#lookLater(leftMs);
+    return true;
   }
 
   /** An earlier run of this broker is over, though its lease may not be yet. */
@@ -132,6 +171,14 @@ export class Controller {
     const { controller } = view.image;
     if (controller?.brokerId !== brokerId) return;
     if (controller.incarnation === membership.incarnation) return;
+    await this.#vacate();
+  }
+
+  /** Ends the tenure of whom the image shows in office, and no later one. */
+  async #vacate(): Promise<void> {
+    const { view } = this.#options;
+    const { controller } = view.image;
+    if (controller === undefined) return;
     const key = KEYS.controller;
     const { createRevision } = controller;
     await view.transact({
@@ -156,16 +203,34 @@ export class Controller {
     if (succeeded) logger.info("This broker is the controller now");
   }
 
+  /**
+   * Adds to `written` what was. What others were faster with is left out, and
+   * the rest tried again: each time there is less, so that it ends.
+   */
   async #write(
     changes: readonly Change[],
-    image: MetadataImage,
+    written: Change[],
   ): Promise<void> {
-    const office = image.controller;
-    if (office === undefined) return;
+    const { view } = this.#options;
+    let left = changes;
+    while (left.length > 0 && !this.#isStopped && this.isActive) {
+      const { succeeded } = await view.transact(this.#transactionOf(left));
+      if (succeeded) return void written.push(...left);
+      this.#isDue = true;
+      const image = await view.catchUp();
+      const still = left.filter((change) => isStill(change, image));
+      // All are as they were: it is the office that is not.
+      if (still.length === left.length) return;
+      left = still;
+    }
+  }
+
+  #transactionOf(changes: readonly Change[]): Transaction {
+    const office = this.#options.view.image.controller;
     const compare: Compare[] = [{
       key: KEYS.controller,
       target: "createRevision",
-      equals: office.createRevision,
+      equals: office?.createRevision ?? -1,
     }];
     const success: Operation[] = [];
     for (const { topicId, partition, modRevision, next } of changes) {
@@ -173,31 +238,39 @@ export class Controller {
       compare.push({ key, target: "modRevision", equals: modRevision });
       success.push({ kind: "put", key, value: JSON.stringify(next) });
     }
-    const { view } = this.#options;
-    const { succeeded } = await view.transact({ compare, success });
-    if (succeeded) return this.#tell(changes);
-    // Somebody was faster with one of them: the others must not wait for it.
-    this.#isDue = true;
-    if (changes.length === 1) return void await view.catchUp();
-    for (const change of changes) {
-      if (this.#isStopped || !this.isActive) return;
-      await this.#write([change], image);
-    }
+    return { compare, success };
   }
 
-  #tell(changes: readonly Change[]): void {
+  /** One line for each reason, however many partitions it was. */
+  #tell(written: readonly Change[]): void {
     const { logger, onElected } = this.#options;
-    const byReason = Map.groupBy(changes, ({ reason }) => reason);
-    for (const [reason, some] of byReason) {
-      const elected = some.filter(({ isElection }) => isElection).length;
-      if (elected > 0) onElected(elected, reason);
-      logger.info(REASONS[reason], {
+    for (const [reason, some] of Map.groupBy(written, (one) => one.reason)) {
+      const elected = some.filter(({ isElection }) => isElection);
+      if (elected.length > 0) onElected(elected.length, reason);
+      const level = reason === "unclean" ? "warn" : "info";
+      logger[level](REASONS[reason], {
         partitions: some.length,
-        newLeaders: elected,
+        newLeaders: leadersOf(elected),
         first: `${some[0].topic}-${some[0].partition}`,
       });
     }
   }
+}
+
+function isStill(
+  { topicId, partition, modRevision }: Change,
+  image: MetadataImage,
+): boolean {
+  const state = image.topicById(topicId)?.partitionStates[partition];
+  return state?.modRevision === modRevision;
+}
+
+/** "2: 17, 3: 16": how many partitions each broker leads by it. */
+function leadersOf(elected: readonly Change[]): string {
+  return [...Map.groupBy(elected, ({ next }) => next.leader)]
+    .sort(([a], [b]) => (a ?? -1) - (b ?? -1))
+    .map(([leader, some]) => `${leader}: ${some.length}`)
+    .join(", ");
 }
 
 const REASONS: Readonly<Record<Change["reason"], string>> = {

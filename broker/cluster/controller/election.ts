@@ -41,7 +41,10 @@ export function elect(
   if (next !== undefined) return led(state, next, inSync);
   if (!isUncleanAllowed) return undefined;
   const alive = state.replicas.filter((id) => brokers.isAlive(id));
-  const survivor = alive.find((id) => !brokers.isLeaving(id)) ?? alive[0];
+  // One that is only coming may have next to nothing yet.
+  const survivor =
+    alive.find((id) => !brokers.isLeaving(id) && !state.adding?.includes(id)) ??
+      alive.find((id) => !state.adding?.includes(id)) ?? alive[0];
   return survivor === undefined ? undefined : led(state, survivor, [survivor]);
 }
 

@@ -27,15 +27,41 @@ const PREFERRED_AT_ONCE = 50;
 
 const UNCLEAN = "unclean.leader.election.enable";
 
-export function planChanges(image: MetadataImage): Change[] {
+/**
+ * Topics that were found in order, so that a change of one partition does not
+ * cost a look at all of them. It holds for as long as no broker changes.
+ */
+export class InOrder {
+  #brokers: MetadataImage["brokers"] | undefined;
+  #topics = new WeakSet<TopicImage>();
+
+  has(topic: TopicImage, { brokers }: MetadataImage): boolean {
+    return this.#brokers === brokers && this.#topics.has(topic);
+  }
+
+  add(topic: TopicImage, { brokers }: MetadataImage): void {
+    if (this.#brokers !== brokers) this.#topics = new WeakSet();
+    this.#brokers = brokers;
+    this.#topics.add(topic);
+  }
+}
+
+/** What `inOrder` remembers only saves work: the answer is the same without. */
+export function planChanges(
+  image: MetadataImage,
+  inOrder: InOrder = new InOrder(),
+): Change[] {
   const brokers = livenessOf(image);
   const urgent: Change[] = [];
   const calm: Change[] = [];
   for (const topic of image.topics.values()) {
+    if (inOrder.has(topic, image)) continue;
+    let isInOrder = true;
     const isUncleanAllowed = topic.config[UNCLEAN] === "true";
     for (const [partition, state] of statesOf(topic)) {
       const elected = elect(state, brokers, { isUncleanAllowed });
       if (elected !== undefined) {
+        isInOrder = false;
         const isClean = elected.isr.every((id) => state.isr.includes(id));
         const reason = isClean ? "liveness" : "unclean";
         urgent.push(changeOf(topic, partition, state, elected, reason));
@@ -43,15 +69,18 @@ export function planChanges(image: MetadataImage): Change[] {
       }
       const moved = completeReassignment(state, brokers);
       if (moved !== undefined) {
+        isInOrder = false;
         urgent.push(changeOf(topic, partition, state, moved, "reassignment"));
         continue;
       }
-      if (calm.length >= PREFERRED_AT_ONCE) continue;
       const preferred = preferLeader(state, brokers);
-      if (preferred !== undefined) {
+      if (preferred === undefined) continue;
+      isInOrder = false;
+      if (calm.length < PREFERRED_AT_ONCE) {
         calm.push(changeOf(topic, partition, state, preferred, "preferred"));
       }
     }
+    if (isInOrder) inOrder.add(topic, image);
   }
   return urgent.length > 0 ? urgent : calm;
 }
