@@ -32,7 +32,7 @@ async function main(args: readonly string[]): Promise<number> {
   const program: Program = {
     name: PROGRAM_NAME,
     version: metadata.version,
-    summary: "StreamNest: a partitioned, persistent message log.",
+    summary: "StreamNest: a partitioned, replicated, persistent message log.",
     commands: [broker, ...args[0] === "broker" ? [] : await clientCommands()],
   };
   // A supervisor has read the variables already, and passes all on as flags.
