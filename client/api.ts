@@ -146,12 +146,17 @@ export class BrokerApi {
   }
 
   /** `body` is the text of a `ProduceRequest` with `messages`. */
-  produce(address: string, body: string, timeoutMs: number) {
+  produce(
+    address: string,
+    body: string,
+    { timeoutMs, signal }: { timeoutMs: number; signal?: AbortSignal },
+  ) {
     return this.#ask<ProduceBatchAnswer>(address, {
       method: "POST",
       path: "/produce",
       body,
       timeoutMs,
+      signal,
     });
   }
 

@@ -25,6 +25,7 @@ export class NobodyAnswers {
   /** One line for a person. */
   get text(): string {
     const tried = this.tried
+      .toSorted((a, b) => a.address < b.address ? -1 : 1)
       .map(({ address, reason }) => `${address} (${reason})`)
       .join(", ");
     return `no broker answers: ${tried}. Start a cluster with ` +
@@ -32,7 +33,9 @@ export class NobodyAnswers {
   }
 }
 
-const METADATA_TIMEOUT_MS = 5000;
+const METADATA_TIMEOUT_MS = 3000;
+/** An answer that is not there by then may never come: who leads now? */
+const LEADER_CHECK_MS = 3000;
 /** How long `ask` tries again what may succeed a little later. */
 const ASK_FOR_MS = 10_000;
 /** Another broker learns of a new topic this late at the most. */
@@ -45,6 +48,7 @@ export class Cluster {
   #addresses: string[];
   #metadata: MetadataAnswer | undefined;
   #refreshing: Promise<NobodyAnswers | undefined> | undefined;
+  #refreshedAtMs = -Infinity;
 
   /** `bootstrap`: `host:port` of at least one broker. */
   constructor(world: ClientWorld, bootstrap: readonly string[]) {
@@ -53,8 +57,13 @@ export class Cluster {
     this.api = new BrokerApi(world);
   }
 
-  /** Asks for metadata now; callers at the same time share one round. */
-  refresh(): Promise<NobodyAnswers | undefined> {
+  /**
+   * Asks for metadata now; callers at the same time share one round. `doubted`
+   * is asked last: a broker that is cut off from the others goes on telling what
+   * was true before.
+   */
+  refresh(doubted?: string): Promise<NobodyAnswers | undefined> {
+    if (doubted !== undefined) this.#putLast(doubted);
     this.#refreshing ??= this.#refresh().finally(() => {
       this.#refreshing = undefined;
     });
@@ -67,12 +76,69 @@ export class Cluster {
       const answer = await this.api.metadata(address, METADATA_TIMEOUT_MS);
       if (!isFault(answer) && isMetadata(answer)) {
         this.#metadata = answer;
+        this.#refreshedAtMs = this.#world.monotonicMs();
         this.#remember(address, answer);
         return undefined;
       }
       tried.push(asUnreachable(address, answer));
     }
     return new NobodyAnswers(tried);
+  }
+
+  #putLast(address: string): void {
+    const others = this.#addresses.filter((one) => one !== address);
+    if (others.length < this.#addresses.length) {
+      this.#addresses = [...others, address];
+    }
+  }
+
+  /**
+   * Runs a request to `address` and ends it early when it is late and others say
+   * that this broker is dead, or leads `place` no more: one that stands still, or
+   * is cut off, never says so itself. Only for what may be sent again.
+   *
+   * @param waitMs What the broker may wait, as was asked of it.
+   */
+  async whileServed<T>(
+    { address, place, waitMs = 0, signal }: {
+      address: string;
+      place?: { topic: string; partition: number };
+      waitMs?: number;
+      signal?: AbortSignal;
+    },
+    request: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    const abort = new AbortController();
+    const end = (reason?: unknown) => abort.abort(reason);
+    const onAbort = () => end();
+    signal?.addEventListener("abort", onAbort);
+    if (signal?.aborted) end();
+    const firstMs = waitMs + LEADER_CHECK_MS;
+    let timer = this.#world.after(firstMs, () => check());
+    let isOver = false;
+    const check = async () => {
+      const ageMs = this.#world.monotonicMs() - this.#refreshedAtMs;
+      if (ageMs >= LEADER_CHECK_MS) await this.refresh(address);
+      if (isOver) return;
+      const isElsewhere = place !== undefined &&
+        this.addressFor(place.topic, place.partition) !== address;
+      if (this.#isDead(address)) return end("the others say it is gone");
+      if (isElsewhere) return end("another broker leads now");
+      timer = this.#world.after(LEADER_CHECK_MS, () => check());
+    };
+    try {
+      return await request(abort.signal);
+    } finally {
+      isOver = true;
+      timer.cancel();
+      signal?.removeEventListener("abort", onAbort);
+    }
+  }
+
+  /** As far as the others know. */
+  #isDead(address: string): boolean {
+    return this.#metadata?.brokers
+      .some(({ http, alive }) => http === address && !alive) ?? false;
   }
 
   /** The one that answered first, the others known to live next. */

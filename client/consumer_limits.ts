@@ -11,8 +11,8 @@ export const CONSUMER_LIMITS = {
   answersAhead: 2,
   /** Requests in flight together. */
   requestsInFlight: 32,
-  /** A long poll's length. */
-  waitMs: 25_000,
+  /** A long poll's length: so late one notices at most that nobody listens. */
+  waitMs: 5000,
   /** Between looks at an idle partition when there are too many to wait on. */
   idlePauseMs: 500,
   /** Ends reading when no broker answers for so long. */

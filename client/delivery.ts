@@ -16,7 +16,7 @@ import {
 } from "./http_client.ts";
 import type { Batch, PartitionQueue } from "./partition_queue.ts";
 import { PRODUCER_LIMITS } from "./producer_limits.ts";
-import { pauseMs, sleep } from "./retry.ts";
+import { PATIENCE_MS, pauseMs, sleep } from "./retry.ts";
 import type { ClientWorld } from "./terminal.ts";
 
 export interface Acknowledgement {
@@ -110,14 +110,20 @@ export class Delivery {
   ): Promise<ProduceBatchAnswer | Failure | DeliveryFault> {
     const startedMs = this.#world.monotonicMs();
     let mayBeStored = false;
+    let isSaid = false;
     for (let attempt = 0;; attempt++) {
       const identity = await this.#identify(queue);
       if (identity instanceof DeliveryFault) return identity;
       const address = this.#cluster.addressFor(this.#topic, queue.partition);
-      const answer = await this.#cluster.api.produce(
-        address,
-        this.#body(queue, batch, identity),
-        PRODUCER_LIMITS.requestTimeoutMs,
+      const body = this.#body(queue, batch, identity);
+      const place = { topic: this.#topic, partition: queue.partition };
+      const answer = await this.#cluster.whileServed(
+        { address, place },
+        (signal) =>
+          this.#cluster.api.produce(address, body, {
+            timeoutMs: PRODUCER_LIMITS.requestTimeoutMs,
+            signal,
+          }),
       );
       const fault = faultOf(answer, batch);
       if (fault === undefined) return answer as ProduceBatchAnswer;
@@ -136,10 +142,20 @@ export class Delivery {
         const doubt = mayBeStored ? "; it may have been stored before" : "";
         return new DeliveryFault(`${faultText(fault)} (${fault.code})${doubt}`);
       } else {
-        mayBeStored ||= fault.code !== "NOT_LEADER_OR_FOLLOWER";
+        mayBeStored ||= fault.details.mayBeStored === true ||
+          !STORED_NOTHING.has(fault.code);
       }
       const elapsedMs = this.#world.monotonicMs() - startedMs;
-      const end = await this.#beforeRetry(fault, attempt, elapsedMs);
+      const isTold = isSaid || fault instanceof Unreachable;
+      if (!isTold && elapsedMs >= PATIENCE_MS) {
+        isSaid = true;
+        this.#events.notice(`${faultText(fault)}; waiting`);
+      }
+      const end = await this.#beforeRetry(fault, {
+        address,
+        attempt,
+        elapsedMs,
+      });
       if (end !== undefined) return end;
     }
   }
@@ -147,8 +163,11 @@ export class Delivery {
   /** Pauses and looks for the leader again; a fault when time is up. */
   async #beforeRetry(
     fault: Failure | Unreachable,
-    attempt: number,
-    elapsedMs: number,
+    { address, attempt, elapsedMs }: {
+      address: string;
+      attempt: number;
+      elapsedMs: number;
+    },
   ): Promise<DeliveryFault | undefined> {
     const isUnknown = !(fault instanceof Unreachable) &&
       fault.code === "UNKNOWN_TOPIC_OR_PARTITION";
@@ -162,7 +181,7 @@ export class Delivery {
       this.#world,
       pauseMs(attempt, this.#world.random(), retryAfterMs),
     );
-    const nobody = await this.#cluster.refresh();
+    const nobody = await this.#cluster.refresh(address);
     if (elapsedMs < limitMs) return undefined;
     if (nobody instanceof NobodyAnswers) return new DeliveryFault(nobody.text);
     return new DeliveryFault(
@@ -282,6 +301,15 @@ export class Delivery {
     this.#identity = undefined;
   }
 }
+
+/** Answers that tell for certain that nothing of the batch is stored. */
+const STORED_NOTHING: ReadonlySet<string> = new Set([
+  "NOT_LEADER_OR_FOLLOWER",
+  "LEADER_NOT_AVAILABLE",
+  "BROKER_NOT_AVAILABLE",
+  "NOT_ENOUGH_REPLICAS",
+  "THROTTLING_QUOTA_EXCEEDED",
+]);
 
 /** Kafka's sequence numbers wrap at 2^31 - 1 to 0. */
 function nextSequence(sequence: number, count: number): number {

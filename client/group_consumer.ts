@@ -21,7 +21,7 @@ import {
   Unreachable,
 } from "./http_client.ts";
 import { ReadFault } from "./partition_reader.ts";
-import { pauseMs, sleep } from "./retry.ts";
+import { PATIENCE_MS, pauseMs, sleep } from "./retry.ts";
 import type { ClientWorld } from "./terminal.ts";
 
 export interface GroupConsumerOptions {
@@ -110,37 +110,52 @@ export class GroupConsumer {
     const { world, cluster, giveUpAfterMs = CONSUMER_LIMITS.giveUpAfterMs } =
       this.#options;
     const startedMs = world.monotonicMs();
+    let isSaid = false;
     for (let attempt = 0;; attempt++) {
-      const answer = await this.#ask(maximum);
+      const address = cluster.anyAddress();
+      const answer = await this.#ask(address, maximum);
       if (this.#stop.signal.aborted) return undefined;
       if (!isFault(answer)) return answer;
       const elapsedMs = world.monotonicMs() - startedMs;
       if (!isPassing(answer)) return new ReadFault(faultText(answer));
       if (answer instanceof Unreachable) {
         this.#options.notice(`${faultText(answer)}; trying again`);
+      } else if (!isSaid && elapsedMs >= PATIENCE_MS) {
+        isSaid = true;
+        this.#options.notice(`${faultText(answer)}; waiting`);
       }
       await this.#pause(attempt, answer);
-      const nobody = await cluster.refresh();
+      const nobody = await cluster.refresh(address);
       if (elapsedMs < giveUpAfterMs) continue;
-      return new ReadFault(nobody?.text ?? faultText(answer));
+      const reason = `given up after ${Math.round(elapsedMs / 1000)} s: ` +
+        faultText(answer);
+      return new ReadFault(nobody?.text ?? reason);
     }
   }
 
-  #ask(maximum: number): Promise<Answer<GroupRecordsAnswer>> {
+  #ask(
+    address: string,
+    maximum: number,
+  ): Promise<Answer<GroupRecordsAnswer>> {
     const { cluster, group, member, topics, ...options } = this.#options;
     this.#hasJoined = true;
-    return cluster.api.pollGroup(cluster.anyAddress(), {
-      group,
-      member,
-      topics,
-      maxRecords: Math.min(maximum, CONSUMER_LIMITS.recordsPerFetch),
-      maxBytes: CONSUMER_LIMITS.largestFetchBytes,
-      waitMs: options.untilEnd ? END_WAIT_MS : CONSUMER_LIMITS.waitMs,
-      autoOffsetReset: options.autoOffsetReset,
-      validate: options.validate,
-      ack: this.#received,
-      signal: this.#stop.signal,
-    });
+    const waitMs = options.untilEnd ? END_WAIT_MS : CONSUMER_LIMITS.waitMs;
+    return cluster.whileServed(
+      { address, waitMs, signal: this.#stop.signal },
+      (signal) =>
+        cluster.api.pollGroup(address, {
+          group,
+          member,
+          topics,
+          maxRecords: Math.min(maximum, CONSUMER_LIMITS.recordsPerFetch),
+          maxBytes: CONSUMER_LIMITS.largestFetchBytes,
+          waitMs,
+          autoOffsetReset: options.autoOffsetReset,
+          validate: options.validate,
+          ack: this.#received,
+          signal,
+        }),
+    );
   }
 
   async #pause(attempt: number, fault?: Failure | Unreachable): Promise<void> {

@@ -36,7 +36,10 @@ export interface HttpRequest {
   readonly body?: string;
   /** Longest wait for the whole answer. */
   readonly timeoutMs?: number;
-  /** Ends the request early; the answer is then `Unreachable`. */
+  /**
+   * Ends the request early; the answer is then `Unreachable`, for the reason that
+   * it was aborted with, when that is a text.
+   */
   readonly signal?: AbortSignal;
 }
 
@@ -79,8 +82,11 @@ export class HttpClient {
       const text = await response.text();
       return readAnswer(address, response.status, text);
     } catch (error) {
+      const givenUpFor: unknown = request.signal?.reason;
       const reason = timedOut
         ? `no answer within ${timeoutMs / 1000} s`
+        : typeof givenUpFor === "string"
+        ? givenUpFor
         : transportReason(error);
       return new Unreachable(address, reason, !neverArrived(reason));
     } finally {

@@ -18,7 +18,7 @@ import {
   isRetriable,
   Unreachable,
 } from "./http_client.ts";
-import { pauseMs, sleep } from "./retry.ts";
+import { PATIENCE_MS, pauseMs, sleep } from "./retry.ts";
 import type { Semaphore } from "./semaphore.ts";
 import type { ClientWorld } from "./terminal.ts";
 
@@ -185,6 +185,7 @@ export class PartitionReader {
   async #fetch(): Promise<ConsumeAnswer | undefined> {
     const { cluster, world, signal, topic } = this.#options;
     let failingSinceMs: number | undefined;
+    let isSaid = false;
     for (let attempt = 0; !signal.aborted; attempt++) {
       const address = cluster.addressFor(topic, this.partition);
       const answer = await this.#request(address);
@@ -202,13 +203,20 @@ export class PartitionReader {
       failingSinceMs ??= world.monotonicMs();
       this.#isFailing = true;
       this.#options.events.changed();
+      const elapsedMs = world.monotonicMs() - failingSinceMs;
       if (answer instanceof Unreachable) {
         this.#options.events.notice(`${faultText(answer)}; trying again`);
+      } else if (!isSaid && elapsedMs >= PATIENCE_MS) {
+        isSaid = true;
+        this.#options.events.notice(`${faultText(answer)}; waiting`);
       }
-      await sleep(world, pauseMs(attempt, world.random()), signal);
+      const retryAfterMs = answer instanceof Failure
+        ? answer.details.retryAfterMs
+        : 0;
+      const delayMs = pauseMs(attempt, world.random(), retryAfterMs);
+      await sleep(world, delayMs, signal);
       if (signal.aborted) return undefined;
-      const nobody = await cluster.refresh();
-      const elapsedMs = world.monotonicMs() - failingSinceMs;
+      const nobody = await cluster.refresh(address);
       const end = this.#reasonToEnd(answer, nobody, elapsedMs);
       if (end !== undefined) return this.#fail(end);
     }
@@ -219,18 +227,24 @@ export class PartitionReader {
     const { cluster, requests, signal, topic } = this.#options;
     const waits = this.#isAtEnd && this.#options.mayWait &&
       !this.#options.untilEnd;
+    const waitMs = waits ? CONSUMER_LIMITS.waitMs : 0;
     await requests.acquire();
     try {
-      return await cluster.api.fetch(address, {
-        topic,
-        partition: this.partition,
-        start: this.#start,
-        maxRecords: this.#options.maxRecords,
-        maxBytes: this.#options.maxBytes,
-        waitMs: waits ? CONSUMER_LIMITS.waitMs : 0,
-        validate: this.#options.validate,
-        signal,
-      });
+      const place = { topic, partition: this.partition };
+      return await cluster.whileServed(
+        { address, place, waitMs, signal },
+        (signal) =>
+          cluster.api.fetch(address, {
+            topic,
+            partition: this.partition,
+            start: this.#start,
+            maxRecords: this.#options.maxRecords,
+            maxBytes: this.#options.maxBytes,
+            waitMs,
+            validate: this.#options.validate,
+            signal,
+          }),
+      );
     } finally {
       requests.release();
     }
@@ -246,8 +260,13 @@ export class PartitionReader {
     }
     const isUnknown = fault instanceof Failure &&
       fault.code === "UNKNOWN_TOPIC_OR_PARTITION";
-    return isUnknown && elapsedMs >= CONSUMER_LIMITS.unknownTopicMs
-      ? faultText(fault)
+    if (isUnknown) {
+      return elapsedMs >= CONSUMER_LIMITS.unknownTopicMs
+        ? faultText(fault)
+        : undefined;
+    }
+    return elapsedMs >= this.#options.giveUpAfterMs
+      ? `given up after ${Math.round(elapsedMs / 1000)} s: ${faultText(fault)}`
       : undefined;
   }
 

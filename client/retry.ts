@@ -3,6 +3,8 @@ import type { ClientWorld } from "./terminal.ts";
 
 const FIRST_PAUSE_MS = 25;
 const LONGEST_PAUSE_MS = 1000;
+/** What takes longer than a change of leaders is worth a line. */
+export const PATIENCE_MS = 3000;
 
 /**
  * The pause before attempt `attempt` + 1 (the first is 0): half of an

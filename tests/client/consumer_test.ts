@@ -131,6 +131,39 @@ Deno.test("Consumer survives a restart of its broker, saying so", async () => {
   await consumer.stop();
 });
 
+Deno.test("Consumer leaves a leader that stands still, and a broker that tells of old ones", async () => {
+  const { world, fake, open, notices } = await setUp(1);
+  fake.append("demo", 0, "a");
+  const consumer = open();
+  assertEquals(await world.drive(read(consumer, 1)), ["a"]);
+  const stale = await fake.metadata();
+  fake.onRequest = (_method, url) => {
+    if (url.host !== fake.addresses[0]) return undefined;
+    return url.pathname === "/metadata"
+      ? stale.clone()
+      : new Promise<never>(() => {});
+  };
+  fake.topics.get("demo")![0].leader = 1;
+  // The poll that is under way still ends in time, the next one does not.
+  world.after(6000, () => fake.append("demo", 0, "b"));
+  assertEquals(await world.drive(read(consumer, 1)), ["b"]);
+  assert(world.monotonicMs() < 15_000, `${world.monotonicMs()} ms`);
+  assertEquals(notices.length, 1);
+  await consumer.stop();
+  assertEquals(world.pendingTimers, 0);
+});
+
+Deno.test("Consumer gives up a partition that stays without a leader, saying so once before", async () => {
+  const { world, fake, open, notices } = await setUp(1);
+  fake.topics.get("demo")![0].leader = undefined;
+  const consumer = open({ giveUpAfterMs: 20_000 });
+  const fault = await world.drive(consumer.next(1));
+  assertInstanceOf(fault, ReadFault);
+  assertEquals(fault.reason, "given up after 20 s: no leader");
+  assertEquals(notices, ["no leader; waiting"]);
+  await consumer.stop();
+});
+
 Deno.test("a partition whose broker is away does not hold up the others", async () => {
   const { world, fake, open } = await setUp(3);
   fake.append("demo", 0, "a", "b", "c");

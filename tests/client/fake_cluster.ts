@@ -55,7 +55,7 @@ export class FakeCluster {
     method: string,
     url: URL,
     body: Json | undefined,
-  ) => Response | undefined = () => undefined;
+  ) => Response | Promise<Response> | undefined = () => undefined;
   /** Names records that a topic refuses. */
   refuses: (message: ProduceMessage | string) => string | undefined = () =>
     undefined;
@@ -125,9 +125,9 @@ export class FakeCluster {
     );
     try {
       const body = init.body ? JSON.parse(init.body as string) : undefined;
-      const special = this.onRequest(method, url, body);
+      const special = await this.onRequest(method, url, body);
       if (special !== undefined) return special;
-      if (url.pathname === "/metadata") return this.#metadata();
+      if (url.pathname === "/metadata") return this.metadata();
       if (url.pathname === "/v1/producers") {
         return Response.json({
           producerId: this.#nextProducerId++,
@@ -148,7 +148,8 @@ export class FakeCluster {
     }
   }
 
-  #metadata(): Response {
+  /** What every broker answers now. */
+  metadata(): Response {
     const topics = [...this.topics].map(([topic, partitions]) => [topic, {
       partitions: partitions.map((_, index) => this.#location(topic, index)),
     }]);

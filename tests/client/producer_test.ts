@@ -177,6 +177,56 @@ Deno.test("a request that times out is repeated with the same sequence", async (
   ]);
 });
 
+Deno.test("a leader that stands still is left once others say that another leads", async () => {
+  const { world, fake, producer, notices, acknowledged, send } = await setUp(1);
+  fake.onProduce = ({ broker }) =>
+    broker === 0 ? new Promise(() => {}) : undefined;
+  // It does not answer for metadata either.
+  fake.onRequest = (_method, url) =>
+    url.host === fake.addresses[0] && url.pathname === "/metadata"
+      ? new Promise<never>(() => {})
+      : undefined;
+  send("a");
+  world.after(2000, () => fake.topics.get("demo")![0].leader = 1);
+  await world.drive(producer.flush());
+  assertEquals(fake.produced.map(({ broker }) => broker), [0, 1]);
+  assertEquals(acknowledged, [[1, "0:0"]]);
+  assert(world.monotonicMs() < 8000, `${world.monotonicMs()} ms`);
+  assertEquals(notices, [
+    "localhost:8080 does not answer (another broker leads now); trying again",
+  ]);
+});
+
+Deno.test("a broker that is cut off and tells of old leaders is not believed twice", async () => {
+  const { world, fake, producer, send } = await setUp(1);
+  // Broker 1 answers, and goes on naming itself.
+  fake.onRequest = (_method, url) => {
+    if (url.host !== fake.addresses[0]) return undefined;
+    if (url.pathname === "/produce") {
+      return problem("NOT_LEADER_OR_FOLLOWER", "the lease is over", {
+        retryAfterMs: 100,
+      });
+    }
+    return url.pathname === "/metadata" ? stale.clone() : undefined;
+  };
+  const stale = await fake.metadata();
+  fake.topics.get("demo")![0].leader = 2;
+  send("a");
+  await world.drive(producer.flush());
+  assertEquals(fake.produced.map(({ broker }) => broker), [2]);
+  assert(world.monotonicMs() < 2000);
+});
+
+Deno.test("waiting for a leader is said once, after a while", async () => {
+  const { world, fake, producer, notices, send } = await setUp(1);
+  fake.topics.get("demo")![0].leader = undefined;
+  send("a");
+  world.after(20_000, () => fake.topics.get("demo")![0].leader = 1);
+  await world.drive(producer.flush());
+  assertEquals(fake.messages("demo", 0), ["a"]);
+  assertEquals(notices, ["no leader; waiting"]);
+});
+
 Deno.test("a new leader is found after NOT_LEADER_OR_FOLLOWER", async () => {
   const { world, fake, producer, acknowledged, send } = await setUp(1);
   send("a");

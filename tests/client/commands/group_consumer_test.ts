@@ -156,6 +156,32 @@ Deno.test("A lost answer and passing refusals are survived, each line once", asy
   ]);
 });
 
+Deno.test("A member goes to another broker when its own dies or stands still", async () => {
+  for (const isFrozen of [true, false]) {
+    const { world, cluster, group } = setUp();
+    group.messages.push("a", "b");
+    const answer = cluster.onRequest;
+    const isPoll = (url: URL) => url.pathname.endsWith("/records");
+    cluster.onRequest = (method, url, body) => {
+      const isLost = url.host === cluster.addresses[0] &&
+        group.polls.length > 0;
+      if (!isLost) return answer(method, url, body);
+      if (cluster.isUp[0]) group.messages.push("c");
+      cluster.isUp[0] = false;
+      if (isFrozen) return new Promise<never>(() => {});
+      throw transportError(url, isPoll(url) ? "connection reset" : "refused");
+    };
+    const { code, out, error } = await runCommand(world, [
+      ...ARGS,
+      "--max-messages=3",
+    ]);
+    assertEquals([code, out], [0, "a\nb\nc\n"]);
+    assert(world.monotonicMs() < 15_000, `${world.monotonicMs()} ms`);
+    const { length } = error.split("trying again");
+    assertEquals(length - 1, 1, error);
+  }
+});
+
 Deno.test("What was left out, lost or cannot be read is said", async () => {
   const { world, group } = setUp();
   group.script.push(() =>
