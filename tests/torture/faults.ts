@@ -92,6 +92,22 @@ const FAULTS: Record<FaultKind, Fault> = {
     await cluster.broker(broker).kill();
   },
 
+  "pause one, kill another": async ({ cluster, signal }, step) => {
+    cluster.broker(step.broker).pause();
+    await cluster.broker(step.other).kill();
+    await pause(step.holdMs, signal);
+  },
+
+  "pause two brokers": async ({ cluster, signal }, step) => {
+    for (const id of [step.broker, step.other]) cluster.broker(id).pause();
+    await pause(step.holdMs, signal);
+  },
+
+  "pause all brokers": async ({ cluster, signal }, { holdMs }) => {
+    for (const broker of cluster.brokers) broker.pause();
+    await pause(holdMs, signal);
+  },
+
   "stop and start": async (world, { broker, holdMs }) => {
     await stop(world, broker);
     await pause(holdMs, world.signal);

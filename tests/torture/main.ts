@@ -27,6 +27,12 @@ interface Arguments {
 const USAGE = "usage: deno task torture [--minutes=5] [--seed=N] " +
   "[--only=kill,pause] [--etcd] [--replication-factor=3] " +
   "[--broker-flag=--log-level=debug]";
+const DEFAULT_COURSE = {
+  brokers: 3,
+  longestHoldMs: 6000,
+  paceMs: 20,
+  hasPatientClients: true,
+} as const;
 const MEBIBYTE = 1024 * 1024;
 
 function parse(args: readonly string[]): Arguments | undefined {
@@ -79,30 +85,25 @@ function abilities(folder: string) {
   };
 }
 
-async function main(args: readonly string[]): Promise<number> {
-  const parsed = parse(args);
-  if (parsed === undefined) {
-    console.error(USAGE);
-    return 2;
-  }
-  const folder = makeRunFolder();
-  const able = abilities(folder);
-  const kinds = (Object.keys(FAULT_KINDS) as FaultKind[]).filter((kind) => {
+type Abilities = ReturnType<typeof abilities>;
+
+/** Those asked for that can be made here. */
+function possibleKinds(asked: Arguments, able: Abilities): FaultKind[] {
+  const { only, replicationFactor } = asked;
+  return (Object.keys(FAULT_KINDS) as FaultKind[]).filter((kind) => {
     const need = FAULT_KINDS[kind];
     const isPossible = need === "nothing" ||
       (need === "network" ? able.withNetwork : able.withSmallDisk);
-    const { only, replicationFactor } = parsed;
+    // With one replica a disk that is lost is data that is lost.
     const isSurvivable = kind !== "replace a disk" || replicationFactor > 1;
-    return isPossible && isSurvivable &&
-      (only.length === 0 || only.some((part) => kind.includes(part)));
+    const isAsked = only.length === 0 ||
+      only.some((part) => kind.includes(part));
+    return isPossible && isSurvivable && isAsked;
   });
-  if (kinds.length === 0) {
-    console.error(
-      `torture: no fault that can be made here has that in its name; there ` +
-        `are ${Object.keys(FAULT_KINDS).join(", ")}`,
-    );
-    return 2;
-  }
+}
+
+/** Ctrl-C once: no more faults, and the check. Twice: the end. */
+function listenForInterrupts() {
   const interrupted = new AbortController();
   const givenUp = Promise.withResolvers<never>();
   const interrupt = () => {
@@ -115,36 +116,50 @@ async function main(args: readonly string[]): Promise<number> {
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     Deno.addSignalListener(signal, interrupt);
   }
-  console.log(`Seed ${parsed.seed}, ${parsed.minutes} minutes, in ${folder}`);
+  return { signal: interrupted.signal, givenUp: givenUp.promise };
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  const asked = parse(args);
+  if (asked === undefined) {
+    console.error(USAGE);
+    return 2;
+  }
+  const folder = makeRunFolder();
+  const able = abilities(folder);
+  const kinds = possibleKinds(asked, able);
+  if (kinds.length === 0) {
+    console.error(
+      `torture: no fault that can be made here has that in its name; there ` +
+        `are ${Object.keys(FAULT_KINDS).join(", ")}`,
+    );
+    Deno.removeSync(folder, { recursive: true });
+    return 2;
+  }
+  const interrupts = listenForInterrupts();
+  console.log(`Seed ${asked.seed}, ${asked.minutes} minutes, in ${folder}`);
   let result: TortureResult;
   try {
     result = await torture({
       ...able,
-      seed: parsed.seed,
-      durationMs: parsed.minutes * 60_000,
+      ...asked,
+      ...interrupts,
+      ...DEFAULT_COURSE,
+      durationMs: asked.minutes * 60_000,
       kinds,
-      brokers: 3,
-      replicationFactor: parsed.replicationFactor,
-      withEtcd: parsed.withEtcd,
-      longestHoldMs: 6000,
-      paceMs: 20,
-      hasPatientClients: true,
-      flags: parsed.flags,
       folder,
       tell: (line) => console.log(line),
-      signal: interrupted.signal,
-      givenUp: givenUp.promise,
     });
   } catch (error) {
     console.error(error);
-    console.error(`Kept: ${folder} (seed ${parsed.seed})`);
+    console.error(`Kept: ${folder} (seed ${asked.seed})`);
     return 1;
   }
-  const lines = reportLines(result, parsed.seed);
+  const lines = reportLines(result, asked.seed);
   for (const line of lines) console.log(line);
   if (result.violations.length === 0) {
     Deno.removeSync(folder, { recursive: true });
-    return interrupted.signal.aborted ? 130 : 0;
+    return interrupts.signal.aborted ? 130 : 0;
   }
   keep(folder, lines, result);
   console.log(`Kept: ${folder}, with report.txt and every broker's lines`);

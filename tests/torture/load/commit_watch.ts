@@ -9,11 +9,11 @@ export class CommitWatch {
   /** By slot: the highest committed offset seen; -1: none. */
   readonly highest: number[];
   readonly #stage: Stage;
-  readonly #group: string;
+  readonly group: string;
 
   constructor(stage: Stage, group: string) {
     this.#stage = stage;
-    this.#group = group;
+    this.group = group;
     this.highest = stage.slots.map(() => -1);
   }
 
@@ -33,7 +33,7 @@ export class CommitWatch {
     let description: GroupDescription;
     try {
       const response = await fetch(
-        `http://${address}/v1/groups/${this.#group}`,
+        `http://${address}/v1/groups/${this.group}`,
         { signal: AbortSignal.timeout(ANSWER_MS) },
       );
       if (!response.ok) {
@@ -51,7 +51,7 @@ export class CommitWatch {
       if (committedOffset < before) {
         this.#stage.violation(
           "a committed offset never goes back",
-          `${this.#group} in ${topic}/${partition}: from ${before} to ` +
+          `${this.group} in ${topic}/${partition}: from ${before} to ` +
             `${committedOffset}, says ${address}`,
         );
       }

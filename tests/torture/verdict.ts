@@ -1,0 +1,185 @@
+/**
+ * The end of a torture run: clients finish, what is stored is read, brokers stop,
+ * and everything is judged. Owns the order of that; the rules are in
+ * `checker.ts` and `replicas.ts`.
+ */
+import { readPartition } from "../e2e/support/http.ts";
+import { violationsOf } from "./checker.ts";
+import type { TortureCluster } from "./cluster.ts";
+import { type Health, until } from "./health.ts";
+import type { Violation } from "./history.ts";
+import type { CommitWatch } from "./load/commit_watch.ts";
+import type { Load, Stage } from "./load/stage.ts";
+import { differences } from "./replicas.ts";
+
+const NEWS_DEADLINE_MS = 10_000;
+const END_DEADLINE_MS = 90_000;
+
+export interface Scene {
+  readonly cluster: TortureCluster;
+  readonly stage: Stage;
+  readonly health: Health;
+  readonly watch: CommitWatch;
+  /** Clients that write, and clients that read. */
+  readonly writing: readonly Load[];
+  readonly reading: readonly Load[];
+  readonly replicationFactor: number;
+}
+
+export interface Verdict {
+  readonly violations: readonly Violation[];
+  /** Records stored in the end. */
+  readonly stored: number;
+}
+
+type Logs = readonly (readonly string[])[];
+
+export async function reachVerdict(scene: Scene): Promise<Verdict> {
+  const { stage, health, cluster, writing, reading } = scene;
+  stage.stopWriting();
+  await untilDone(stage, writing);
+  await health.untilWhole({ after: "the end" });
+  const logs = await readLogs(scene);
+  if (logs !== undefined) await untilReadersHave(scene, logs);
+  stage.stopReading();
+  await untilDone(stage, reading);
+  if (logs !== undefined) await checkCommits(scene, logs);
+  await stopBrokers(cluster, stage);
+  const { slots, writers, readings, violations } = stage;
+  if (logs === undefined) {
+    return { violations: [...violations, ...readings.violations], stored: 0 };
+  }
+  return {
+    violations: [
+      ...violations,
+      ...violationsOf({ slots, logs, writers, readings }),
+      ...compareReplicas(scene, logs),
+    ],
+    stored: logs.reduce((sum, log) => sum + log.length, 0),
+  };
+}
+
+async function untilDone(stage: Stage, loads: readonly Load[]): Promise<void> {
+  let isDone = false;
+  Promise.all(loads.map((load) => load.done)).then(() => isDone = true);
+  const deadlineMs = END_DEADLINE_MS;
+  if (await until(() => isDone, { deadlineMs })) return;
+  stage.violation(
+    "clients end when they are told to",
+    `not within ${deadlineMs / 1000} s`,
+  );
+}
+
+/** By slot; undefined when one cannot be read. */
+async function readLogs(scene: Scene): Promise<string[][] | undefined> {
+  const { stage } = scene;
+  const logs: string[][] = [];
+  for (const [slot, { topic, partition }] of stage.slots.entries()) {
+    try {
+      logs.push(await readLog(scene, slot));
+    } catch (error) {
+      stage.violation(
+        "what is stored can be read",
+        `${topic}/${partition}: ${(error as Error).message.split("\n")[0]}`,
+      );
+    }
+  }
+  return logs.length === stage.slots.length ? logs : undefined;
+}
+
+/** A new leader may know a moment later how far all replicas are. */
+async function readLog(
+  { stage, cluster }: Scene,
+  slot: number,
+): Promise<string[]> {
+  const { topic, partition } = stage.slots[slot];
+  const { url } = cluster.broker(1);
+  const least = stage.knownEnd(slot);
+  const log: string[] = [];
+  await until(async () => {
+    const from = log.length;
+    for (const record of await readPartition(url, topic, partition, from)) {
+      if (record.offset !== log.length) {
+        stage.violation(
+          "offsets are dense",
+          `${topic}/${partition}: ${record.offset} after ${log.length - 1}`,
+        );
+      }
+      log[record.offset] = record.message ?? "";
+    }
+    return log.length >= least;
+  }, { deadlineMs: NEWS_DEADLINE_MS });
+  return log;
+}
+
+/** Readers get to the end, and the group as a whole does. */
+async function untilReadersHave(scene: Scene, logs: Logs): Promise<void> {
+  const { stage: { readings, slots }, watch: { group } } = scene;
+  const behind = () =>
+    [
+      ...scene.reading.flatMap(({ reader }) =>
+        (reader?.slots ?? [])
+          .map((slot) => ({
+            name: reader!.name,
+            slot,
+            has: readings.nextOf(reader!.name)[slot],
+          }))
+      ),
+      ...readings.coveredBy(group).map((covered, slot) => ({
+        name: group,
+        slot,
+        has: covered.size,
+      })),
+    ].filter(({ slot, has }) => has < logs[slot].length);
+  const deadlineMs = END_DEADLINE_MS;
+  if (await until(() => behind().length === 0, { deadlineMs })) return;
+  for (const { name, slot, has } of behind()) {
+    const { topic, partition } = slots[slot];
+    scene.stage.violation(
+      "readers get everything",
+      `${name} has ${has} of ${logs[slot].length} in ${topic}/${partition}`,
+    );
+  }
+}
+
+/** The members left: what they dealt with is committed. */
+async function checkCommits(
+  { stage, watch, cluster }: Scene,
+  logs: Logs,
+): Promise<void> {
+  await watch.look(cluster.broker(1).http);
+  for (const [slot, offset] of watch.highest.entries()) {
+    const end = logs[slot].length;
+    if (offset === end || (offset < 0 && end === 0)) continue;
+    const { topic, partition } = stage.slots[slot];
+    stage.violation(
+      "a group's positions are where its members were",
+      `${watch.group} committed ${offset} of ${end} in ${topic}/${partition}`,
+    );
+  }
+}
+
+async function stopBrokers(
+  { brokers }: TortureCluster,
+  stage: Stage,
+): Promise<void> {
+  const codes = await Promise.all(brokers.map((broker) => broker.stop()));
+  for (const [index, code] of codes.entries()) {
+    if (code === 0) continue;
+    stage.violation(
+      "a broker stops cleanly within its time",
+      `broker ${index + 1} at the end: ${code ?? "had to be killed"}`,
+    );
+  }
+}
+
+function compareReplicas(scene: Scene, logs: Logs): Violation[] {
+  const { cluster, stage, replicationFactor } = scene;
+  if (replicationFactor < cluster.brokers.length) return [];
+  const folders = new Map(
+    cluster.brokers.map(({ id }) => [id, cluster.brokerFolder(id)]),
+  );
+  return stage.slots.flatMap((slot, index) =>
+    differences({ slot, highWatermark: logs[index].length, folders })
+  );
+}
