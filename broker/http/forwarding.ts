@@ -157,7 +157,7 @@ export class Forwarder {
     isLate: boolean,
   ): Failure {
     const bearer = dutyBearer(broker, request);
-    const cause = String(error);
+    const cause = wordsOf(error);
     this.#options.logger.debug("Forwarding failed", {
       broker: broker.id,
       method: request.method,
@@ -194,6 +194,17 @@ function dutyBearer(
 
 function capitalized(text: string): string {
   return text[0].toUpperCase() + text.slice(1);
+}
+
+/** An error in words, with what caused it: the runtime says no more in the first. */
+function wordsOf(error: unknown): string {
+  const words = [String(error)];
+  let { cause } = error as { cause?: unknown };
+  for (let depth = 0; cause !== undefined && depth < 5; depth++) {
+    words.push(String(cause));
+    ({ cause } = cause as { cause?: unknown });
+  }
+  return words.join(": ");
 }
 
 /** The runtime's words for a connection that never was. */

@@ -90,7 +90,9 @@ class HttpCluster {
   async #fetch(url: string, init: RequestInit): Promise<Response> {
     const id = Number(new URL(url).port) - 8079;
     if (this.#lost.get(id) === "dies") {
-      throw new TypeError("client error (Connect): Connection refused");
+      throw new TypeError("fetch failed", {
+        cause: new Error("client error (Connect): Connection refused"),
+      });
     }
     const { signal } = init;
     const aborted = new Promise<never>((_, reject) => {

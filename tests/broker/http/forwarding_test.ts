@@ -205,9 +205,12 @@ Deno.test("Producing whose answer is lost says that it may be stored", async () 
 
 Deno.test("A leader that cannot be reached is 503, and nothing was changed", async () => {
   const { first, network } = three();
-  network.error = new TypeError(
-    "error sending request: client error (Connect): Connection refused",
-  );
+  // As Deno words it.
+  network.error = new TypeError("fetch failed", {
+    cause: new Error(
+      "error sending request for url (http://localhost:8081/produce): client error (Connect): tcp connect error: Connection refused (os error 111)",
+    ),
+  });
   const body = { topic: "demo", partition: 1, message: "x" };
   const answers = [
     first.call("POST", "/produce", body),
