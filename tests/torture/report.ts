@@ -6,6 +6,7 @@ const SHOWN_VIOLATIONS = 20;
 
 export function reportLines(result: TortureResult, seed: number): string[] {
   const { faults, violations, seconds, writers, readers, stored } = result;
+  const { begun, committed } = result.transactions;
   return [
     "",
     `${faults.length} faults in ${seconds.toFixed(0)} s, seed ${seed}`,
@@ -18,6 +19,7 @@ export function reportLines(result: TortureResult, seed: number): string[] {
       name.padEnd(28) + `${count}`.padStart(8)
     ),
     `${stored} records are stored`,
+    `${begun} transactions were begun, ${committed} are known to be committed`,
     "",
     ...verdict(violations),
   ];

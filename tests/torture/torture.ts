@@ -13,6 +13,11 @@ import { libraryHttp, memberHttp, plainHttp, readHttp } from "./load/http.ts";
 import { memberKafkajs, writeKafkajs } from "./load/kafkajs.ts";
 import { readKcat, writeKcat } from "./load/kcat.ts";
 import { type Load, pause, Stage } from "./load/stage.ts";
+import {
+  TransactionLoad,
+  TRANSACTIONS_PARTITIONS,
+  TRANSACTIONS_TOPIC,
+} from "./load/transactions.ts";
 import { type FaultKind, type FaultStep, plan } from "./plan.ts";
 import { reachVerdict, type Verdict } from "./verdict.ts";
 
@@ -64,6 +69,7 @@ export interface TortureResult extends Verdict {
   /** Those of one client have the same name up to a slash. */
   readonly writers: readonly WriterHistory[];
   readonly readers: ReadonlyMap<string, number>;
+  readonly transactions: { readonly begun: number; readonly committed: number };
 }
 
 const TOPICS = { "torture-disk": 6, "torture-cache": 3 };
@@ -100,6 +106,7 @@ class TortureRun {
   readonly #faults: FaultRecord[] = [];
   readonly #watch: CommitWatch;
   readonly #health: Health;
+  readonly #transactions: TransactionLoad;
 
   constructor(cluster: TortureCluster, options: TortureOptions) {
     this.#cluster = cluster;
@@ -111,6 +118,7 @@ class TortureRun {
       hasPatientClients: options.hasPatientClients,
     });
     this.#watch = new CommitWatch(this.#stage, GROUP);
+    this.#transactions = new TransactionLoad(this.#stage);
     this.#health = new Health(cluster, this.#stage);
     cluster.onUnexpectedEnd = (what) =>
       this.#stage.violation("a broker runs until it is told to stop", what);
@@ -134,6 +142,7 @@ class TortureRun {
       stage,
       health: this.#health,
       watch: this.#watch,
+      transactions: this.#transactions,
       writing,
       reading,
       replicationFactor: this.#options.replicationFactor,
@@ -144,12 +153,17 @@ class TortureRun {
       seconds: (performance.now() - this.#startedMs) / 1000,
       writers: stage.writers,
       readers: stage.readings.counts,
+      transactions: this.#transactions.counts,
     };
   }
 
   async #createTopics(): Promise<void> {
     const { replicationFactor } = this.#options;
-    for (const [topic, partitions] of Object.entries(TOPICS)) {
+    const topics = {
+      ...TOPICS,
+      [TRANSACTIONS_TOPIC]: TRANSACTIONS_PARTITIONS,
+    };
+    for (const [topic, partitions] of Object.entries(topics)) {
       await ok(`${this.#cluster.broker(1).url}/create-topic`, {
         topic,
         partitions,
@@ -170,6 +184,7 @@ class TortureRun {
         libraryHttp(stage, `http-library-${topic}`, topic)
       ),
       writeKafkajs(stage, "kafkajs-idempotent"),
+      this.#transactions.run(),
     ];
     if (this.#options.withKcat) loads.push(writeKcat(stage, "kcat-idempotent"));
     return loads;

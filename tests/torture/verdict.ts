@@ -10,6 +10,7 @@ import { type Health, until } from "./health.ts";
 import type { Violation } from "./history.ts";
 import type { CommitWatch } from "./load/commit_watch.ts";
 import type { Load, Stage } from "./load/stage.ts";
+import type { TransactionLoad } from "./load/transactions.ts";
 import { differences } from "./replicas.ts";
 
 const NEWS_DEADLINE_MS = 10_000;
@@ -20,6 +21,7 @@ export interface Scene {
   readonly stage: Stage;
   readonly health: Health;
   readonly watch: CommitWatch;
+  readonly transactions: TransactionLoad;
   /** Clients that write, and clients that read. */
   readonly writing: readonly Load[];
   readonly reading: readonly Load[];
@@ -39,6 +41,10 @@ export async function reachVerdict(scene: Scene): Promise<Verdict> {
   stage.stopWriting();
   await untilDone(stage, writing);
   await health.untilWhole({ after: "the end" });
+  await scene.transactions.check(cluster.broker(1).url)
+    .catch((error) =>
+      stage.violation("what is stored can be read", `${error}`)
+    );
   const logs = await readLogs(scene);
   if (logs !== undefined) await untilReadersHave(scene, logs);
   stage.stopReading();

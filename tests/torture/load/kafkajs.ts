@@ -12,7 +12,8 @@ const MOST_RECORDS_PER_SEND = 5;
 const REQUEST_TIMEOUT_MS = 5000;
 const PATIENCE = { retries: 1000, initialRetryTime: 50, maxRetryTime: 500 };
 
-function client(stage: Stage): Kafka {
+/** As patient as the run wants its clients. */
+export function client(stage: Stage): Kafka {
   return new Kafka({
     clientId: "torture",
     brokers: stage.brokers.map(({ kafka }) => kafka),
