@@ -61,13 +61,12 @@ export class FollowerRole {
 
   /**
    * Undefined: not all that the log holds is as safe as its level wants, which
-   * is what asking from its end would say; or the log is offline.
+   * is what asking from its end would say; or the disk failed or is full.
    */
   position(): FetchPosition | undefined {
-    const { log } = this.#parts;
-    if (log.isOffline || this.#safeEnd.value < log.logEndOffset) {
-      return undefined;
-    }
+    const { log, isFull } = this.#parts;
+    const isSafe = this.#safeEnd.value >= log.logEndOffset;
+    if (log.isOffline || isFull || !isSafe) return undefined;
     return {
       fetchOffset: log.logEndOffset,
       lastFetchedEpoch: log.lastRecordEpoch,
@@ -217,7 +216,7 @@ export class FollowerRole {
     if (!(fault instanceof DiskFullError) && !this.#parts.log.isOffline) {
       throw fault;
     }
-    this.#parts.sayBroken(fault);
+    this.#parts.noteBroken(fault);
     return { kind: "failed", code: "KAFKA_STORAGE_ERROR" };
   }
 }

@@ -13,6 +13,12 @@ export const REPLICATION_LIMITS = {
   lagTimeMaxMs: 5000,
   /** How often a leader looks for followers that have stopped fetching. */
   lagCheckMs: 500,
+  /**
+   * A replica whose disk was full does not ask for records for so long: asking
+   * again at once would bring it back in sync, and maybe to lead, until the next
+   * record.
+   */
+  fullDiskPauseMs: 5000,
 } as const;
 
 /** What a leader remembers of a follower's fetches in its epoch. */

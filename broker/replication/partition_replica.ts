@@ -393,6 +393,7 @@ export class PartitionReplica {
           if (!this.#isStopping) this.#parts.prepare();
           resolve();
         } catch (fault) {
+          if (fault instanceof StorageError) this.#parts.noteBroken(fault);
           reject(fault);
         }
       })
@@ -409,7 +410,7 @@ export class PartitionReplica {
     try {
       await this.#safeEnd.reach();
     } catch (fault) {
-      if (fault instanceof StorageError) this.#parts.sayBroken(fault);
+      if (fault instanceof StorageError) this.#parts.noteBroken(fault);
       throw fault;
     }
     this.#grownSafer();

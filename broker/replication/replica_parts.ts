@@ -11,6 +11,7 @@ import type { Environment } from "../environment.ts";
 import type { Logger } from "../logger.ts";
 import type { TopicSettings } from "../topic_config.ts";
 import { HighWatermark } from "./high_watermark.ts";
+import { REPLICATION_LIMITS } from "./in_sync_rules.ts";
 
 export interface ReplicaPartsOptions {
   readonly topic: string;
@@ -35,6 +36,7 @@ export class ReplicaParts {
   #isPrepared = false;
   /** Kind of the failure that was logged last, until a write succeeds. */
   #saidBroken: string | undefined;
+  #fullUntilMs = -Infinity;
 
   constructor(options: ReplicaPartsOptions) {
     const { environment } = options;
@@ -82,7 +84,7 @@ export class ReplicaParts {
       return new Failure("CORRUPT_MESSAGE", fault.message);
     }
     if (!(fault instanceof StorageError)) throw fault;
-    this.sayBroken(fault);
+    this.noteBroken(fault);
     return new Failure(
       "KAFKA_STORAGE_ERROR",
       fault instanceof DiskFullError
@@ -92,8 +94,17 @@ export class ReplicaParts {
     );
   }
 
-  /** Once, and not for every request that meets the same. */
-  sayBroken(fault: StorageError): void {
+  /** There was no room on the disk, not long ago. */
+  get isFull(): boolean {
+    return this.environment.clock.monotonicMs() < this.#fullUntilMs;
+  }
+
+  /** Says so once, and not for every request that meets the same. */
+  noteBroken(fault: StorageError): void {
+    if (fault instanceof DiskFullError) {
+      this.#fullUntilMs = this.environment.clock.monotonicMs() +
+        REPLICATION_LIMITS.fullDiskPauseMs;
+    }
     if (this.#saidBroken === fault.name) return;
     this.#saidBroken = fault.name;
     this.logger.error("The disk of a partition fails", {
@@ -106,6 +117,7 @@ export class ReplicaParts {
   /** A write succeeded: the next failure is news. */
   noteWritten(): void {
     this.#saidBroken = undefined;
+    this.#fullUntilMs = -Infinity;
   }
 
   /** DESIGN section 5. */

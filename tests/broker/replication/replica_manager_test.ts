@@ -134,7 +134,11 @@ Deno.test("ReplicaManager goes on with what the metadata became while it started
   assertEquals(await isSettled(starting), false);
   // The log is open and waits for its flush.
   assertEquals(two.disk.heldSyncs.length, 1);
-  await one.create("new", { partitions: 2 });
+  const created = await one.operations.topics.create(
+    { topic: "new" },
+    { assignments: [[1], [2]] },
+  );
+  succeeded(created);
   assertEquals(await one.operations.topics.delete("old"), undefined);
   two.disk.holdSyncs = false;
   two.disk.releaseSyncs();
