@@ -8,7 +8,7 @@ import type { MetadataStore } from "../storage/metadata/metadata_store.ts";
 import { FactError } from "./cluster/facts.ts";
 import type { MetadataImage } from "./cluster/metadata_image.ts";
 import { usualReplicationFactor } from "./cluster/placement_candidates.ts";
-import type { BrokerConfig } from "./config.ts";
+import { type BrokerConfig, ConfigurationError } from "./config.ts";
 import type { Environment } from "./environment.ts";
 import { createHttpHandler } from "./http/server.ts";
 import { createKafkaDoor } from "./kafka/listener.ts";
@@ -69,8 +69,9 @@ async function buildParts(
   const { config, environment, logger, store, stops, failed } = parts;
   const onFault = (fault: unknown) => {
     // With half a picture of the cluster a broker does harm: it ends.
+    // So does one whose id another process took meanwhile.
     const isFatal = fault instanceof InvariantError ||
-      fault instanceof FactError;
+      fault instanceof FactError || fault instanceof ConfigurationError;
     if (isFatal) failed.reject(fault);
     logger.error("Cannot follow the cluster's metadata", {
       cause: String(fault),

@@ -12,7 +12,8 @@ import {
 import { leaveCleanMark, takeCleanMark } from "./cluster/clean_stop.ts";
 import { Controller } from "./cluster/controller/controller.ts";
 import type { BrokerFact } from "./cluster/facts.ts";
-import { claimFolder } from "./cluster/folder_owner.ts";
+import { noteRun, untilEarlierRunIsOver } from "./cluster/earlier_run.ts";
+import { isOwnFolder, markFolder } from "./cluster/folder_owner.ts";
 import { Membership } from "./cluster/membership.ts";
 import { MetadataView } from "./cluster/metadata_view.ts";
 import { untilHandedOver } from "./cluster/hand_over.ts";
@@ -66,6 +67,8 @@ export class Room {
   readonly #orphans: Orphans;
   readonly #source: KafkaFetchSource;
   #unsubscribe = () => {};
+  /** The cluster counts on no more than what is on this broker's disk. */
+  #isSettled = false;
 
   constructor(options: RoomOptions) {
     const { config, environment, logger } = options;
@@ -112,6 +115,7 @@ export class Room {
       logger,
       broker: brokerFact(config),
       onLease: () => this.replicas.recheck(),
+      onDisplaced: options.onFault,
     });
     this.controller = new Controller({
       view: this.view,
@@ -197,14 +201,27 @@ export class Room {
     const { config, environment } = this.#options;
     const { fileSystem } = environment;
     const folder = config.brokerDirectory;
-    const isNewDisk = claimFolder(fileSystem, folder, {
+    const owner = {
       clusterId: await this.membership.nameCluster(),
       brokerId: config.id,
+    };
+    const isNewDisk = !isOwnFolder(fileSystem, folder, owner);
+    await untilEarlierRunIsOver({
+      view: this.view,
+      timers: environment.timers,
+      fileSystem,
+      folder,
+      brokerId: config.id,
     });
+    await this.view.catchUp();
     const wasStoppedCleanly = takeCleanMark(fileSystem, folder);
     const { image } = this.view;
     await this.replicas.start(image);
     await this.#settleStates({ isNewDisk, wasStoppedCleanly });
+    // Not before: a start that fails half way must find what this one found.
+    if (isNewDisk) markFolder(fileSystem, folder, owner);
+    noteRun(fileSystem, folder, this.membership.incarnation);
+    this.#isSettled = true;
     this.#unsubscribe = this.view.subscribe((image, previous) =>
       this.replicas.apply(image, previous)
     );
@@ -249,6 +266,7 @@ export class Room {
     try {
       await membership.announceLeave();
       await untilHandedOver(view, config.id, environment.timers);
+      await this.controller.resign();
     } catch (fault) {
       const isAway = fault instanceof MetadataUnavailableError ||
         fault instanceof LeaseEndedError;
@@ -263,9 +281,12 @@ export class Room {
     this.#unsubscribe();
     try {
       await this.controller.stop();
+      const isWhole = this.#isSettled && this.replicas.offline().length === 0;
       await this.replicas.close();
       const { environment, config } = this.#options;
-      leaveCleanMark(environment.fileSystem, config.brokerDirectory);
+      if (isWhole) {
+        leaveCleanMark(environment.fileSystem, config.brokerDirectory);
+      }
     } finally {
       this.#source.close();
       await this.membership.leave();

@@ -16,23 +16,19 @@ export interface FolderOwner {
 }
 
 /**
- * Marks the folder, made when it is missing, as this broker's. True: it was not
- * before, so that nothing this broker ever stored is in it.
+ * Makes the folder when it is missing. False: nobody's mark is in it, so that
+ * nothing this broker ever stored counts; `markFolder` makes it this broker's.
  *
  * @throws ConfigurationError when it is another's.
  */
-export function claimFolder(
+export function isOwnFolder(
   fileSystem: FileSystem,
   folder: string,
   owner: FolderOwner,
 ): boolean {
   const path = `${folder}/${OWNER_FILE}`;
   fileSystem.createDirectory(folder);
-  if (!fileSystem.exists(path)) {
-    const text = `${JSON.stringify(owner)}\n`;
-    fileSystem.writeFileAtomic(path, new TextEncoder().encode(text));
-    return true;
-  }
+  if (!fileSystem.exists(path)) return false;
   const found = parse(path, fileSystem.readFile(path));
   if (found.clusterId !== owner.clusterId) {
     throw new ConfigurationError([
@@ -48,7 +44,23 @@ export function claimFolder(
       `not of broker ${owner.brokerId}`,
     ]);
   }
-  return false;
+  return true;
+}
+
+/**
+ * From now on what is in the folder counts. Durable when it returns: a broker
+ * that ended before starts as on a new disk once more.
+ */
+export function markFolder(
+  fileSystem: FileSystem,
+  folder: string,
+  owner: FolderOwner,
+): void {
+  const text = `${JSON.stringify(owner)}\n`;
+  fileSystem.writeFileAtomic(
+    `${folder}/${OWNER_FILE}`,
+    new TextEncoder().encode(text),
+  );
 }
 
 function parse(path: string, bytes: Uint8Array): FolderOwner {

@@ -7,9 +7,11 @@
  * new one and registers again under the same incarnation.
  */
 import { MetadataUnavailableError } from "../../storage/metadata/metadata_store.ts";
+import { ConfigurationError } from "../config.ts";
 import type { Environment, Timer } from "../environment.ts";
 import type { Logger } from "../logger.ts";
-import { type BrokerFact, KEYS } from "./facts.ts";
+import { placeTaken } from "./earlier_run.ts";
+import { type BrokerFact, KEYS, type LiveFact, readFact } from "./facts.ts";
 import type { MetadataView } from "./metadata_view.ts";
 
 export const MEMBERSHIP_LIMITS = {
@@ -25,7 +27,12 @@ export interface MembershipOptions {
   readonly broker: BrokerFact;
   /** The lease is there, or is there again: what waited for it may go on. */
   onLease(): void;
+  /** While this broker was away another process took its id: it must end. */
+  onDisplaced(fault: Error): void;
 }
+
+/** As often as another transaction comes between looking and writing. */
+const REGISTER_ATTEMPTS = 5;
 
 export class Membership {
   readonly #options: MembershipOptions;
@@ -122,28 +129,41 @@ export class Membership {
     const askedAtMs = environment.clock.monotonicMs();
     const lease = await view.store.grantLease(MEMBERSHIP_LIMITS.leaseTtlMs);
     if (this.#stopped) return;
-    await view.transact({
-      compare: [],
-      success: [
-        {
-          kind: "put",
-          key: KEYS.broker(broker.id),
-          value: JSON.stringify(broker),
-        },
-        {
-          kind: "put",
-          key: KEYS.liveBroker(broker.id),
-          value: this.#live(),
-          leaseId: lease.leaseId,
-        },
-      ],
-    });
+    await this.#putInPlace(lease.leaseId);
     this.#leaseId = lease.leaseId;
     this.#leaseTtlMs = lease.ttlMs;
     this.#leaseEndsMs = askedAtMs + lease.ttlMs;
     // It was asked to leave meanwhile.
     if (this.#stopped) return await this.#giveUpLease();
     this.#options.onLease();
+  }
+
+  /** Never over another run's key. */
+  async #putInPlace(leaseId: string): Promise<void> {
+    const { view, broker } = this.#options;
+    const key = KEYS.liveBroker(broker.id);
+    let found = 0;
+    for (let attempt = 0; attempt < REGISTER_ATTEMPTS; attempt++) {
+      const { succeeded } = await view.transact({
+        compare: [{ key, target: "modRevision", equals: found }],
+        success: [
+          {
+            kind: "put",
+            key: KEYS.broker(broker.id),
+            value: JSON.stringify(broker),
+          },
+          { kind: "put", key, value: this.#live(), leaseId },
+        ],
+      });
+      if (succeeded) return;
+      const entry = await view.store.get(key);
+      found = entry?.modRevision ?? 0;
+      if (entry === undefined) continue;
+      // A registration of this run, whose answer was lost, may be there.
+      const { incarnation } = readFact<LiveFact>(key, entry.value);
+      if (incarnation !== this.incarnation) throw placeTaken(broker.id);
+    }
+    throw new MetadataUnavailableError("Cannot register this broker.");
   }
 
   #scheduleKeepAlive(): void {
@@ -153,6 +173,10 @@ export class Membership {
       () => {
         this.#keepAlive()
           .catch((fault) => {
+            if (fault instanceof ConfigurationError) {
+              this.#stopped = true;
+              return this.#options.onDisplaced(fault);
+            }
             this.#options.logger.warn("Cannot renew this broker's lease", {
               cause: String(fault),
             });

@@ -136,7 +136,7 @@ Deno.test("ReplicaManager goes on with what the metadata became while it started
   assertEquals(two.disk.heldSyncs.length, 1);
   const created = await one.operations.topics.create(
     { topic: "new" },
-    { assignments: [[1], [2]] },
+    { assignments: [[1, 2]] },
   );
   succeeded(created);
   assertEquals(await one.operations.topics.delete("old"), undefined);
@@ -144,7 +144,7 @@ Deno.test("ReplicaManager goes on with what the metadata became while it started
   two.disk.releaseSyncs();
   await starting;
   assertEquals(two.room.replicas.replica("old", 1), undefined);
-  assertEquals(two.room.replicas.replica("new", 1)?.isLeader, true);
+  assert(two.room.replicas.replica("new", 0) !== undefined);
   await cluster.stop();
 });
 
