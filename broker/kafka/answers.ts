@@ -1,6 +1,6 @@
 /** What the handlers of door two share: codes, and addresses as clients see them. */
 import { type ErrorCode, ERRORS, Failure } from "../../contract/errors.ts";
-import type { BrokerImage } from "../cluster/metadata_image.ts";
+import type { BrokerImage, MetadataImage } from "../cluster/metadata_image.ts";
 import type { PeerAddress } from "../environment.ts";
 
 /** The number on the wire. */
@@ -44,6 +44,20 @@ export function kafkaBrokers(
       }]
     )
     .sort((a, b) => a.id - b.id);
+}
+
+/**
+ * Where admin clients send what changes topics. Any broker takes that here, so
+ * that this one stands in while nobody holds the office, or one without a Kafka
+ * port does.
+ */
+export function controllerOf(image: MetadataImage, brokerId: number): number {
+  const { controller } = image;
+  if (controller === undefined) return brokerId;
+  const broker = image.brokers.get(controller.brokerId);
+  const isReachable = broker?.incarnation !== undefined &&
+    broker.kafkaPort !== null;
+  return isReachable ? controller.brokerId : brokerId;
 }
 
 /** What is in `items` more than once. */

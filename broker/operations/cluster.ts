@@ -1,5 +1,6 @@
 /** What this broker says of the cluster and of itself. */
 import type { MetadataView } from "../cluster/metadata_view.ts";
+import type { MetadataImage } from "../cluster/metadata_image.ts";
 import type { Membership } from "../cluster/membership.ts";
 import type { ReplicaManager } from "../replication/replica_manager.ts";
 import { brokerDescription } from "./descriptions.ts";
@@ -54,15 +55,42 @@ export class Cluster implements ClusterOperations {
         ...(fault === undefined ? {} : { detail: fault.message }),
       },
       { name: "lease", ok: this.#membership.holdsLease },
+      // What still comes here should go to the others.
+      ...(this.#membership.isLeaving ? [{ name: "stopping", ok: false }] : []),
+      leadership(this.#view.image, this.#brokerId),
       {
         name: "partitions",
         ok: offline.length === 0,
         ...(offline.length === 0 ? {} : {
-          detail: `offline: ${offline.slice(0, 10).join(", ")}${
-            offline.length > 10 ? ` and ${offline.length - 10} more` : ""
-          }`,
+          detail: `offline: ${someOf(offline)}`,
         }),
       },
     ];
   }
+}
+
+/** Partitions that nobody but this broker could lead, and that it does not. */
+function leadership(image: MetadataImage, brokerId: number): ReadinessCheck {
+  const waiting: string[] = [];
+  for (const { name, partitions, partitionStates } of image.topics.values()) {
+    for (let index = 0; index < partitions; index++) {
+      const state = partitionStates[index];
+      const isAlone = state?.isr.length === 1 && state.isr[0] === brokerId;
+      if (isAlone && state.leader !== brokerId) {
+        waiting.push(`${name}-${index}`);
+      }
+    }
+  }
+  return {
+    name: "leadership",
+    ok: waiting.length === 0,
+    ...(waiting.length === 0
+      ? {}
+      : { detail: `without a leader: ${someOf(waiting)}` }),
+  };
+}
+
+function someOf(names: readonly string[]): string {
+  const more = names.length > 10 ? ` and ${names.length - 10} more` : "";
+  return `${names.slice(0, 10).join(", ")}${more}`;
 }

@@ -1,6 +1,6 @@
 /** DescribeCluster 0-1. */
 import type { MetadataView } from "../../cluster/metadata_view.ts";
-import { kafkaBrokers, kafkaCode } from "../answers.ts";
+import { controllerOf, kafkaBrokers, kafkaCode } from "../answers.ts";
 import { serve } from "../handler.ts";
 import { describeClusterApi } from "../messages/describe_cluster.ts";
 
@@ -15,7 +15,7 @@ export function describeClusterHandler(view: MetadataView, brokerId: number) {
       errorCode: kafkaCode(isServed ? undefined : "INVALID_REQUEST"),
       errorMessage: isServed ? null : "Controllers have no listener here",
       clusterId: image.clusterId,
-      controllerId: brokerId,
+      controllerId: controllerOf(image, brokerId),
       brokers: isServed
         ? kafkaBrokers(image.aliveBrokers(), local)
           .map(({ id, ...broker }) => ({ brokerId: id, ...broker }))

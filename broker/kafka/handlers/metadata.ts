@@ -10,7 +10,7 @@ import type {
 import type { MetadataView } from "../../cluster/metadata_view.ts";
 import { orUnavailable } from "../../operations/metadata_failure.ts";
 import type { TopicOperations } from "../../operations/operations.ts";
-import { kafkaBrokers, kafkaCode } from "../answers.ts";
+import { controllerOf, kafkaBrokers, kafkaCode } from "../answers.ts";
 import { ZERO_UUID } from "../codec/primitives.ts";
 import { serve } from "../handler.ts";
 import { metadataApi } from "../messages/metadata.ts";
@@ -50,7 +50,7 @@ export function metadataHandler(options: MetadataHandlerOptions) {
       brokers: kafkaBrokers(view.image.aliveBrokers(), local)
         .map(({ id, ...broker }) => ({ nodeId: id, ...broker })),
       clusterId: view.image.clusterId,
-      controllerId: brokerId,
+      controllerId: controllerOf(view.image, brokerId),
       topics,
     };
   });
