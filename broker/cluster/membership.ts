@@ -125,7 +125,7 @@ export class Membership {
   }
 
   async #register(): Promise<void> {
-    const { view, environment, broker } = this.#options;
+    const { view, environment } = this.#options;
     const askedAtMs = environment.clock.monotonicMs();
     const lease = await view.store.grantLease(MEMBERSHIP_LIMITS.leaseTtlMs);
     if (this.#stopped) return;

@@ -1,3 +1,4 @@
+import { KEYS } from "../../../broker/cluster/facts.ts";
 import {
   failed,
   isSettled,
@@ -134,17 +135,23 @@ Deno.test("ReplicaManager goes on with what the metadata became while it started
   assertEquals(await isSettled(starting), false);
   // The log is open and waits for its flush.
   assertEquals(two.disk.heldSyncs.length, 1);
-  const created = await one.operations.topics.create(
-    { topic: "new" },
-    { assignments: [[1, 2]] },
-  );
-  succeeded(created);
+  await one.create("new", { partitions: 2 });
+  const { topicId } = one.room.view.image.topics.get("new")!;
+  const given = { leader: 2, leaderEpoch: 1, replicas: [2], isr: [2] };
+  await one.store.transact({
+    compare: [],
+    success: [{
+      kind: "put",
+      key: KEYS.partition(topicId, 1),
+      value: JSON.stringify(given),
+    }],
+  });
   assertEquals(await one.operations.topics.delete("old"), undefined);
   two.disk.holdSyncs = false;
   two.disk.releaseSyncs();
   await starting;
   assertEquals(two.room.replicas.replica("old", 1), undefined);
-  assert(two.room.replicas.replica("new", 0) !== undefined);
+  assertEquals(two.room.replicas.replica("new", 1)?.isLeader, true);
   await cluster.stop();
 });
 
