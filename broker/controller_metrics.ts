@@ -18,6 +18,14 @@ export interface ControllerMetricsOptions {
 const KINDS = ["clean", "unclean", "preferred", "reassignment"] as const;
 type Kind = typeof KINDS[number];
 
+const KIND_OF: Readonly<Record<Change["reason"], Kind>> = {
+  liveness: "clean",
+  unclean: "unclean",
+  preferred: "preferred",
+  reassignment: "reassignment",
+  balance: "reassignment",
+};
+
 export class ControllerMetrics {
   readonly #elections: ReadonlyMap<Kind, Tally>;
 
@@ -36,8 +44,7 @@ export class ControllerMetrics {
   }
 
   elected(partitions: number, reason: Change["reason"]): void {
-    const kind = reason === "liveness" ? "clean" : reason;
-    const tally = this.#elections.get(kind);
+    const tally = this.#elections.get(KIND_OF[reason]);
     if (tally !== undefined) tally.value += partitions;
   }
 }

@@ -93,6 +93,7 @@ export const KEYS = {
   topics: "/topics/",
   partitions: "/partitions/",
   schemas: "/schemas/",
+  drained: "/drained/",
   broker: (id: number) => `/brokers/${id}`,
   liveBroker: (id: number) => `/live/${id}`,
   topic: (name: string) => `/topics/${name}`,
@@ -100,6 +101,8 @@ export const KEYS = {
   partition: (topicId: string, index: number) =>
     `/partitions/${topicId}/${index}`,
   schema: (id: number) => `/schemas/${id}`,
+  /** There: the broker was emptied, and gets no replicas. */
+  drainedBroker: (id: number) => `/drained/${id}`,
   /** What makes a version of a subject unique: its value is the schema's id. */
   subjectVersion: (subject: string, version: number) =>
     `/subjects/${encodeURIComponent(subject)}/${version}`,

@@ -68,6 +68,8 @@ export class MetadataImage {
   readonly controller: ControllerImage | undefined;
   /** undefined: no operator asked for anything. */
   readonly balance: BalanceImage | undefined;
+  /** Brokers that were emptied, or are being: they get no replicas. */
+  readonly drained: ReadonlySet<number>;
   /** By broker id, for brokers shown or not. */
   readonly #lives: ReadonlyMap<number, LiveFact>;
   /** Partition states by topic id, for topics shown or not. */
@@ -84,6 +86,7 @@ export class MetadataImage {
     this.schemas = parts.schemas;
     this.controller = parts.controller;
     this.balance = parts.balance;
+    this.drained = parts.drained;
     this.#lives = parts.lives;
     this.#partitions = parts.partitions;
   }
@@ -97,6 +100,7 @@ export class MetadataImage {
     schemas: new Map(),
     controller: undefined,
     balance: undefined,
+    drained: new Set(),
     lives: new Map(),
     partitions: new Map(),
   });
@@ -120,6 +124,7 @@ export class MetadataImage {
       schemas: this.schemas,
       controller: this.controller,
       balance: this.balance,
+      drained: this.drained,
       lives: this.#lives,
       partitions: this.#partitions,
     });
@@ -170,6 +175,7 @@ interface ImageParts {
   schemas: ReadonlyMap<number, SchemaFact>;
   controller: ControllerImage | undefined;
   balance: BalanceImage | undefined;
+  drained: ReadonlySet<number>;
   lives: ReadonlyMap<number, LiveFact>;
   partitions: ReadonlyMap<string, readonly PartitionImage[]>;
 }
@@ -199,6 +205,7 @@ class Draft {
   readonly #schemas: CopyOnWrite<number, SchemaFact>;
   #controller: ControllerImage | undefined;
   #balance: BalanceImage | undefined;
+  #drained: ReadonlySet<number>;
   readonly #lives: CopyOnWrite<number, LiveFact>;
   readonly #partitions: CopyOnWrite<string, readonly PartitionImage[]>;
   /** Partition arrays that this draft already copied. */
@@ -213,6 +220,7 @@ class Draft {
     this.#schemas = new CopyOnWrite(parts.schemas);
     this.#controller = parts.controller;
     this.#balance = parts.balance;
+    this.#drained = parts.drained;
     this.#lives = new CopyOnWrite(parts.lives);
     this.#partitions = new CopyOnWrite(parts.partitions);
   }
@@ -225,6 +233,7 @@ class Draft {
     else if (key.startsWith(KEYS.live)) this.#live(key, entry);
     else if (key.startsWith(KEYS.brokers)) this.#broker(key, entry);
     else if (key.startsWith(KEYS.schemas)) this.#schema(key, entry);
+    else if (key.startsWith(KEYS.drained)) this.#drain(key, entry);
     else if (key === KEYS.controller) {
       this.#controller = entry && {
         ...readFact<ControllerFact>(key, entry.value),
@@ -295,6 +304,14 @@ class Draft {
     this.#brokers.edit().set(id, { ...broker, ...livingPart(life) });
   }
 
+  #drain(key: string, entry: KeyValue | undefined): void {
+    const drained = new Set(this.#drained);
+    const id = Number(key.slice(KEYS.drained.length));
+    if (entry === undefined) drained.delete(id);
+    else drained.add(id);
+    this.#drained = drained;
+  }
+
   #schema(key: string, entry: KeyValue | undefined): void {
     if (entry === undefined) return;
     const fact = readFact<SchemaFact>(key, entry.value);
@@ -315,6 +332,7 @@ class Draft {
       schemas: this.#schemas.current,
       controller: this.#controller,
       balance: this.#balance,
+      drained: this.#drained,
       lives: this.#lives.current,
       partitions: this.#partitions.current,
     };

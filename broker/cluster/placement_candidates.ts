@@ -14,8 +14,7 @@ export function canReplicate(broker: BrokerImage): boolean {
 
 /** Whether the broker is one that is there to stay. */
 export function isStaying(broker: BrokerImage, image: MetadataImage): boolean {
-  const { balance } = image;
-  return balance?.kind !== "drain" || balance.brokerId !== broker.id;
+  return !image.drained.has(broker.id);
 }
 
 /** D6: min(3, brokers), of the brokers that are alive and stay. */

@@ -19,6 +19,7 @@ import { KEYS } from "../facts.ts";
 import type { Membership } from "../membership.ts";
 import type { MetadataImage } from "../metadata_image.ts";
 import type { MetadataView } from "../metadata_view.ts";
+import { balanceSteps } from "./balance_steps.ts";
 import { type Change, InOrder, planChanges } from "./plan.ts";
 
 export const CONTROLLER_LIMITS = {
@@ -135,11 +136,38 @@ export class Controller {
     const isVacant = view.image.controller === undefined;
     if (isVacant && !membership.isLeaving) await this.#takeOffice();
     if (!this.isActive) return;
-    await this.#carryOut(planChanges(view.image, this.#inOrder));
+    const changes = planChanges(view.image, this.#inOrder);
+    if (changes.length > 0) await this.#carryOut(changes);
+    else if (view.image.balance !== undefined) await this.#endBalance();
+  }
+
+  /** What an operator asked for is done: the wish goes. */
+  async #endBalance(): Promise<void> {
+    const { view, logger } = this.#options;
+    const { balance, controller } = view.image;
+    if (balance === undefined || controller === undefined) return;
+    if (!balanceSteps(view.image).isDone) return;
+    const key = KEYS.balance;
+    const { succeeded } = await view.transact({
+      compare: [
+        {
+          key: KEYS.controller,
+          target: "createRevision",
+          equals: controller.createRevision,
+        },
+        { key, target: "modRevision", equals: balance.modRevision },
+      ],
+      success: [{ kind: "delete", key }],
+    });
+    if (!succeeded) return;
+    const { kind, brokerId } = balance;
+    logger.info("The replicas are where they were asked to be", {
+      kind,
+      ...(brokerId === undefined ? {} : { brokerId }),
+    });
   }
 
   async #carryOut(changes: readonly Change[]): Promise<void> {
-    if (changes.length === 0) return;
     const isCalm = changes[0].reason === "preferred";
     if (isCalm && this.#mustPause()) return;
     const written: Change[] = [];
@@ -278,4 +306,5 @@ const REASONS: Readonly<Record<Change["reason"], string>> = {
   unclean: "Partitions were given to replicas that were not in sync",
   reassignment: "Replicas have moved",
   preferred: "Partitions went back to their preferred leaders",
+  balance: "Replicas of partitions begin to move",
 };

@@ -10,6 +10,7 @@ import type {
   TopicImage,
 } from "../metadata_image.ts";
 import { elect, type Liveness, preferLeader } from "./election.ts";
+import { balanceSteps } from "./balance_steps.ts";
 import { completeReassignment } from "./reassignment.ts";
 
 export interface Change {
@@ -18,7 +19,12 @@ export interface Change {
   readonly partition: number;
   readonly modRevision: number;
   readonly next: PartitionFact;
-  readonly reason: "liveness" | "unclean" | "reassignment" | "preferred";
+  readonly reason:
+    | "liveness"
+    | "unclean"
+    | "reassignment"
+    | "preferred"
+    | "balance";
   readonly isElection: boolean;
 }
 
@@ -82,7 +88,14 @@ export function planChanges(
     }
     if (isInOrder) inOrder.add(topic, image);
   }
-  return urgent.length > 0 ? urgent : calm;
+  if (urgent.length > 0) return urgent;
+  return calm.length > 0 ? calm : balanceChanges(image);
+}
+
+function balanceChanges(image: MetadataImage): Change[] {
+  return balanceSteps(image).steps.map(({ topic, partition, state, next }) =>
+    changeOf(topic, partition, state, next, "balance")
+  );
 }
 
 export function livenessOf(image: MetadataImage): Liveness {

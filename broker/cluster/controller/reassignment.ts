@@ -1,9 +1,50 @@
 /**
- * The last step of moving a partition's replicas (KIP-455): when all that come
- * are in sync, those that go are let go. A pure rule on one partition's state.
+ * Moving a partition's replicas (KIP-455), as pure rules on its state: those that
+ * come are added, and when all of them are in sync those that go are let go. At
+ * every moment all that were in sync before still are.
  */
 import type { PartitionFact } from "../facts.ts";
 import type { Liveness } from "./election.ts";
+
+/** The state that moves towards `target`, whatever moves already. */
+export function moveReplicas(
+  state: PartitionFact,
+  target: readonly number[],
+): PartitionFact {
+  const { adding: coming = [], removing: _, ...rest } = state;
+  const held = state.replicas.filter((id) => !coming.includes(id));
+  const adding = target.filter((id) => !held.includes(id));
+  // One that was coming and is in sync counts: it is let go like the others.
+  const removing = state.replicas.filter((id) =>
+    !target.includes(id) && (held.includes(id) || state.isr.includes(id))
+  );
+  return {
+    ...rest,
+    replicas: [...target, ...removing],
+    isr: state.isr.filter((id) => target.includes(id) || removing.includes(id)),
+    ...(adding.length > 0 ? { adding } : {}),
+    ...(removing.length > 0 ? { removing } : {}),
+  };
+}
+
+/** Where a partition's replicas are, or will be when its move is through. */
+export function targetOf({ replicas, removing = [] }: PartitionFact): number[] {
+  return replicas.filter((id) => !removing.includes(id));
+}
+
+export function isMoving({ adding = [], removing = [] }: PartitionFact) {
+  return adding.length + removing.length > 0;
+}
+
+/**
+ * The state that goes back to what was before the move. Of those that were
+ * coming, one that leads is let go as soon as another does.
+ */
+export function cancelMove(state: PartitionFact): PartitionFact {
+  const { adding = [] } = state;
+  const before = state.replicas.filter((id) => !adding.includes(id));
+  return moveReplicas({ ...state, adding: [], removing: [] }, before);
+}
 
 /** The state after the move; undefined: none, or not there yet. */
 export function completeReassignment(

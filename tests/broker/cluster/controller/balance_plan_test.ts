@@ -1,0 +1,194 @@
+import fc from "fast-check";
+import {
+  type BalancedBroker,
+  type BalancedPartition,
+  balanceTarget,
+} from "../../../../broker/cluster/controller/balance_plan.ts";
+import { assert, assertEquals } from "../../../support/assert.ts";
+
+function brokers(...ids: number[]): BalancedBroker[] {
+  return ids.map((id) => ({ id, rack: null }));
+}
+
+function partitions(...all: number[][]): BalancedPartition[] {
+  return all.map((replicas, index) => ({
+    key: `p${index}`,
+    replicas,
+    replicationFactor: replicas.length,
+  }));
+}
+
+/** The partitions after all moves. */
+function after(
+  before: readonly BalancedPartition[],
+  moves: ReadonlyMap<string, readonly number[]>,
+): BalancedPartition[] {
+  return before.map((each) => ({
+    ...each,
+    replicas: moves.get(each.key) ?? each.replicas,
+  }));
+}
+
+function loads(
+  all: readonly BalancedPartition[],
+  ids: readonly number[],
+): number[] {
+  return ids.map((id) =>
+    all.filter(({ replicas }) => replicas.includes(id)).length
+  );
+}
+
+function leads(
+  all: readonly BalancedPartition[],
+  ids: readonly number[],
+): number[] {
+  return ids.map((id) =>
+    all.filter(({ replicas }) => replicas[0] === id).length
+  );
+}
+
+const gap = (counts: readonly number[]) =>
+  Math.max(...counts) - Math.min(...counts);
+
+Deno.test("balanceTarget() leaves an even spread alone", () => {
+  const even = partitions([1, 2], [2, 3], [3, 1]);
+  const { moves, stuck } = balanceTarget(even, brokers(1, 2, 3), {
+    kind: "rebalance",
+  });
+  assertEquals([...moves], []);
+  assertEquals(stuck, []);
+});
+
+Deno.test("balanceTarget() gives a broker that joined its share, with as few moves as it takes", () => {
+  const before = partitions([1, 2], [2, 3], [3, 1], [1, 2], [2, 3], [3, 1]);
+  const ids = [1, 2, 3, 4];
+  const { moves } = balanceTarget(before, brokers(...ids), {
+    kind: "rebalance",
+  });
+  const done = after(before, moves);
+  assertEquals(loads(done, ids), [3, 3, 3, 3]);
+  assert(gap(leads(done, ids)) <= 1);
+  const copied = done.map(({ replicas }, index) =>
+    replicas.filter((id) => !before[index].replicas.includes(id)).length
+  );
+  assertEquals(copied.reduce((sum, one) => sum + one), 3);
+});
+
+Deno.test("balanceTarget() empties a broker, and says what cannot move", () => {
+  const before = partitions([1, 2], [2, 3], [2, 1, 3]);
+  const { moves, stuck } = balanceTarget(before, brokers(1, 3), {
+    kind: "drain",
+    brokerId: 2,
+  });
+  assertEquals(stuck, ["p2"]);
+  assertEquals(loads(after(before, moves).slice(0, 2), [2]), [0]);
+});
+
+Deno.test("balanceTarget() brings partitions to their replication factor, over racks", () => {
+  const all = [1, 2, 3, 4].map((id) => ({ id, rack: id <= 2 ? "a" : "b" }));
+  const { moves } = balanceTarget(
+    [{ key: "p0", replicas: [1], replicationFactor: 2 }],
+    all,
+    { kind: "rebalance" },
+  );
+  assertEquals(moves.get("p0"), [1, 3]);
+  const fewer = balanceTarget(
+    [{ key: "p0", replicas: [1, 3, 4], replicationFactor: 2 }],
+    all,
+    { kind: "drain", brokerId: 9 },
+  );
+  assertEquals(fewer.moves.get("p0"), [1, 3]);
+});
+
+const arbitraryCluster = fc.record({
+  ids: fc.subarray([1, 2, 3, 4, 5, 6], { minLength: 2 }),
+  all: fc.array(fc.shuffledSubarray([1, 2, 3, 4, 5, 6], { minLength: 1 }), {
+    maxLength: 25,
+  }),
+}).map(({ ids, all }) => ({
+  ids,
+  before: partitions(
+    ...all.map((replicas) => replicas.filter((id) => ids.includes(id)))
+      .filter((replicas) => replicas.length > 0),
+  ),
+}));
+
+Deno.test("balanceTarget() ends in the evenest spread, and there it rests", () => {
+  fc.assert(fc.property(arbitraryCluster, ({ ids, before }) => {
+    const some = brokers(...ids);
+    const { moves } = balanceTarget(before, some, { kind: "rebalance" });
+    const done = after(before, moves);
+    // Without racks every spread that is not even has a move that evens it.
+    if (done.length > 0) assert(gap(loads(done, ids)) <= 1);
+    for (const { replicas, replicationFactor } of done) {
+      assertEquals(replicas.length, replicationFactor);
+      assertEquals(new Set(replicas).size, replicas.length);
+    }
+    const again = balanceTarget(done, some, { kind: "rebalance" });
+    assertEquals([...again.moves], []);
+  }));
+});
+
+Deno.test("balanceTarget() step by step comes to rest as well, whatever is moved at a time", () => {
+  fc.assert(
+    fc.property(
+      arbitraryCluster,
+      fc.integer({ min: 1, max: 4 }),
+      ({ ids, before }, limit) => {
+        const some = brokers(...ids);
+        let all: BalancedPartition[] = before;
+        let steps = 0;
+        for (;;) {
+          const { moves } = balanceTarget(
+            all,
+            some,
+            { kind: "rebalance" },
+            limit,
+          );
+          if (moves.size === 0) break;
+          all = after(all, moves);
+          assert(steps++ < 300, "it goes on and on");
+        }
+        if (all.length > 0) assert(gap(loads(all, ids)) <= 1);
+      },
+    ),
+  );
+});
+
+Deno.test("balanceTarget() moves no more replicas than its slow twin finds necessary", () => {
+  fc.assert(fc.property(arbitraryCluster, ({ ids, before }) => {
+    const { moves } = balanceTarget(before, brokers(...ids), {
+      kind: "rebalance",
+    });
+    const done = after(before, moves);
+    const copied = done.reduce((sum, { replicas }, index) =>
+      sum +
+      replicas.filter((id) => !before[index].replicas.includes(id)).length, 0);
+    // What stands above the even share has to go, and nothing else does.
+    const counts = loads(before, ids).sort((a, b) => b - a);
+    const total = counts.reduce((sum, one) => sum + one, 0);
+    const least = Math.floor(total / ids.length);
+    const larger = total - least * ids.length;
+    const necessary = counts.reduce(
+      (sum, count, index) =>
+        sum + Math.max(0, count - (least + (index < larger ? 1 : 0))),
+      0,
+    );
+    assertEquals(copied, necessary);
+  }));
+});
+
+Deno.test("balanceTarget() spreads ten thousand partitions in reasonable time", () => {
+  const before = Array.from({ length: 10_000 }, (_, index) => ({
+    key: `p${index}`,
+    replicas: [index % 3 + 1, (index + 1) % 3 + 1, (index + 2) % 3 + 1],
+    replicationFactor: 3,
+  }));
+  const ids = [1, 2, 3, 4];
+  const { moves } = balanceTarget(before, brokers(...ids), {
+    kind: "rebalance",
+  });
+  const done = after(before, moves);
+  assertEquals(loads(done, ids), [7500, 7500, 7500, 7500]);
+  assert(gap(leads(done, ids)) <= 1);
+});
