@@ -123,7 +123,12 @@ testWith(
     await using cluster = await TestCluster.start({ parentFolder: disk.path });
     const brokers = [1, 2, 3].map((broker) => cluster.url(broker));
     const topic = "full";
-    await ok(`${brokers[0]}/create-topic`, { topic, partitions: 3 });
+    // One replica: here it is about a broker and its own disk.
+    await ok(`${brokers[0]}/create-topic`, {
+      topic,
+      partitions: 3,
+      replicationFactor: 1,
+    });
     const stored: { partition: number; offset: number; message: string }[] = [];
     const padding = "x".repeat(200_000);
     const produce = async (partition: number) => {

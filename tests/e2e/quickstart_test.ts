@@ -329,11 +329,15 @@ Deno.test("The quickstart, on three brokers", async (context) => {
     });
     await waitUntilReady(brokers[1]);
     await Promise.all(brokers.map(waitUntilReady));
+    const isLedAsBefore = async () =>
+      JSON.stringify((await seen()).places) === JSON.stringify(before.places);
+    await waitFor("the leaders to lead again", isLedAsBefore);
     assertEquals(await seen(), before);
 
     assertEquals(await cluster.stop(), 0);
     await cluster.start();
     await Promise.all(brokers.map(waitUntilReady));
+    await waitFor("the leaders to lead again", isLedAsBefore);
     assertEquals(await seen(), before);
     const refused = await call(`${brokers[2]}/produce`, {
       topic: "demo",

@@ -85,7 +85,12 @@ testWith([kcatIsHere], "kcat and three brokers", async (context) => {
   });
 
   await step(context, "finds offsets by time", async () => {
-    await ok(`${url}/create-topic`, { topic: "times", partitions: 1 });
+    await ok(`${url}/create-topic`, {
+      topic: "times",
+      partitions: 1,
+      // Its records are years old.
+      config: { "retention.ms": -1 },
+    });
     for (let count = 0; count < 50; count++) {
       await ok(`${url}/produce`, {
         topic: "times",
