@@ -213,8 +213,7 @@ Deno.test("A clean stop hands over first, the office too", async () => {
     assertEquals(checks.filter(({ ok }) => !ok).map(({ name }) => name), [
       "stopping",
     ]);
-    await brokers[id - 1].kill();
-    await cluster.stop();
+    for (const one of brokers) await one.kill();
   }
 });
 
@@ -235,8 +234,7 @@ Deno.test("A clean stop does not wait for ever for a controller that stands stil
   assertEquals(await isSettled(leaving), false);
   await cluster.time.elapse(200);
   assert(await isSettled(leaving));
-  await brokers[1].kill();
-  await cluster.stop();
+  for (const one of brokers) await one.kill();
 });
 
 Deno.test("A rolling restart leaves every partition with a leader at every moment but the restarted one's start", async () => {
