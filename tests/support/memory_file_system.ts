@@ -246,6 +246,8 @@ export class MemoryFileSystem implements FileSystem {
   freeBytes = Infinity;
   /** While true, `syncData` waits for `releaseSyncs` or `failSyncs`. */
   holdSyncs = false;
+  /** What `syncData` of a path waits for, unless syncs are held. */
+  syncPause: ((path: string) => Promise<void>) | undefined;
   /** Handles that were opened and not closed. */
   openHandles = 0;
   /** The most that were open at once. */
@@ -416,6 +418,21 @@ export class MemoryFileSystem implements FileSystem {
     return this.crash(() => true);
   }
 
+  /** What of a file survives a loss of power; undefined: there is none. */
+  durableBytes(path: string): Uint8Array | undefined {
+    return this.#durableFiles.get(path)?.durable.view();
+  }
+
+  /** What of a file is there now, synced or not. */
+  currentBytes(path: string): Uint8Array | undefined {
+    return this.#files.get(path)?.current.view();
+  }
+
+  /** Of all files that are there now. */
+  get paths(): string[] {
+    return [...this.#files.keys()];
+  }
+
   /** The paths of the syncs that wait while `holdSyncs`. */
   get heldSyncs(): string[] {
     return this.#heldSyncs.map(({ path }) => path);
@@ -465,7 +482,7 @@ export class MemoryFileSystem implements FileSystem {
 
   /** For handles: resolves when an asynchronous sync may complete. */
   syncTurn(path: string): Promise<void> {
-    if (!this.holdSyncs) return Promise.resolve();
+    if (!this.holdSyncs) return this.syncPause?.(path) ?? Promise.resolve();
     return new Promise((resolve, reject) => {
       this.#heldSyncs.push({
         path,

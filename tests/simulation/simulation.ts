@@ -1,0 +1,391 @@
+/**
+ * One simulation from its seed to its verdict: a cluster is started, loaded and
+ * hurt, then left in peace, in which it must recover in time, and looked at from
+ * outside. Owns the course; each part of it has its own file.
+ */
+import { Checks } from "./checks.ts";
+import { Client, type Load } from "./clients/client.ts";
+import { Committer } from "./clients/committer.ts";
+import { GroupDeliveries, GroupMember } from "./clients/group_member.ts";
+import { HttpClient } from "./clients/http_client.ts";
+import { HttpProducer } from "./clients/http_producer.ts";
+import { HttpReader } from "./clients/http_reader.ts";
+import { KafkaProducer } from "./clients/kafka_producer.ts";
+import { KafkaReader } from "./clients/kafka_reader.ts";
+import { Cluster, type Seams, told } from "./cluster.ts";
+import { FactsWatch } from "./facts_watch.ts";
+import { endFaults, type FaultContext, makeFault } from "./faults.ts";
+import {
+  type FoundRecord,
+  History,
+  type PartitionHistory,
+  type TopicSpec,
+} from "./history.ts";
+import { type Plan, planOf } from "./plan.ts";
+import { SimulatedCrash } from "../support/memory_file_system.ts";
+import { Violation, World } from "./world.ts";
+
+/** From the end of all faults until everything works again, at most. */
+const RECOVERY_MS = 15_000;
+/** From a start without faults until the topics are made, at most. */
+const START_MS = 10_000;
+const SAMPLE_MS = 20;
+
+export interface SimulationOptions {
+  readonly seed: number;
+  readonly keepsTrace?: boolean;
+  readonly seams?: Seams;
+  /** Differences from what the seed says. */
+  readonly plan?: Partial<Plan>;
+}
+
+export interface Outcome {
+  readonly seed: number;
+  /** Undefined: all rules held. */
+  readonly violation: string | undefined;
+  readonly hash: string;
+  readonly lines: readonly string[];
+  readonly events: number;
+  readonly simulatedMs: number;
+  readonly acknowledgements: number;
+  readonly reads: number;
+  readonly elections: number;
+}
+
+export async function simulate(options: SimulationOptions): Promise<Outcome> {
+  const simulation = new Simulation(options);
+  const release = watchForStrays(simulation.world);
+  try {
+    await simulation.run();
+  } catch (fault) {
+    if (!(fault instanceof Violation)) {
+      simulation.world.violated(`the simulation itself failed: ${told(fault)}`);
+    }
+  } finally {
+    release();
+  }
+  return simulation.outcome();
+}
+
+/** What nobody caught is a broker's error, unless the broker is dead. */
+function watchForStrays(world: World): () => void {
+  const onError = (event: PromiseRejectionEvent | ErrorEvent) => {
+    event.preventDefault();
+    const fault = event instanceof ErrorEvent ? event.error : event.reason;
+    if (fault instanceof SimulatedCrash || world.hadDeath) return;
+    world.violated(`nobody caught ${told(fault)}`);
+  };
+  const strays = (event: Event) => onError(event as ErrorEvent);
+  globalThis.addEventListener("unhandledrejection", strays);
+  globalThis.addEventListener("error", strays);
+  return () => {
+    globalThis.removeEventListener("unhandledrejection", strays);
+    globalThis.removeEventListener("error", strays);
+  };
+}
+
+/** A client that does one thing and ends. */
+class Errand extends HttpClient {
+  readonly #errand: (client: HttpClient) => Promise<void>;
+
+  constructor(
+    load: Load,
+    name: string,
+    errand: (client: HttpClient) => Promise<void>,
+  ) {
+    super(load, name);
+    this.#errand = errand;
+  }
+
+  override run(): Promise<void> {
+    return this.#errand(this);
+  }
+}
+
+class Simulation {
+  readonly world: World;
+  readonly #plan: Plan;
+  readonly #cluster: Cluster;
+  readonly #history: History;
+  readonly #facts: FactsWatch;
+  readonly #checks: Checks;
+  readonly #faults: FaultContext;
+  readonly #running = new Set<Client>();
+  readonly #load: Load & { isOver: boolean };
+
+  constructor({ seed, keepsTrace, seams, plan }: SimulationOptions) {
+    this.world = new World({ seed, keepsTrace });
+    const { world } = this;
+    this.#plan = { ...planOf(seed), ...plan };
+    this.#cluster = new Cluster(world, {
+      brokers: this.#plan.brokers,
+      links: { ...this.#plan.links, loss: 0 },
+      seams,
+    });
+    this.#history = new History(world, this.#cluster.machines);
+    this.#facts = new FactsWatch(world, this.#cluster, this.#history);
+    this.#checks = new Checks(
+      world,
+      this.#cluster,
+      this.#history,
+      this.#facts,
+    );
+    this.#faults = {
+      world,
+      cluster: this.#cluster,
+      facts: this.#facts,
+      random: world.random("faults"),
+      isOver: false,
+    };
+    this.#load = {
+      world,
+      cluster: this.#cluster,
+      checks: this.#checks,
+      topics: this.#plan.topics,
+      isOver: false,
+      pauseMs: this.#plan.pauseMs,
+    };
+  }
+
+  outcome(): Outcome {
+    const { world } = this;
+    return {
+      seed: world.seed,
+      violation: world.violation?.message,
+      hash: world.trace.hash,
+      lines: world.trace.lines,
+      events: world.events,
+      simulatedMs: world.nowMs,
+      acknowledgements: this.#history.acknowledgements,
+      reads: this.#history.reads,
+      elections: this.#facts.elections,
+    };
+  }
+
+  async run(): Promise<void> {
+    const { world } = this;
+    world.say("PLAN", JSON.stringify(this.#plan));
+    for (const machine of this.#cluster.machines) this.#cluster.start(machine);
+    await this.#makeTopics();
+    this.#startLoad();
+    this.#sampleAgain();
+    this.#faultAgain();
+    this.#cluster.links.options = this.#plan.links;
+    const endMs = world.nowMs + this.#plan.durationMs;
+    await world.run(endMs, () => false);
+    this.#stopAtViolation();
+    this.#load.isOver = true;
+    this.#faults.isOver = true;
+    endFaults(this.#faults);
+    await this.#recover();
+    await this.#readAll();
+    for (const partition of this.#history.partitions) {
+      this.#checks.compareReplicas(partition);
+    }
+    this.#stopAtViolation();
+    world.say("CHECK", "all rules held");
+  }
+
+  #stopAtViolation(): void {
+    if (this.world.violation !== undefined) throw this.world.violation;
+  }
+
+  /** Runs until `isDone`, which must come about within `limitMs`. */
+  async #until(
+    limitMs: number,
+    isDone: () => boolean,
+    complaint: () => string,
+  ): Promise<void> {
+    const { world } = this;
+    const inTime = await world.run(world.nowMs + limitMs, isDone);
+    this.#stopAtViolation();
+    if (!inTime) world.violated(`within ${limitMs} ms: ${complaint()}`);
+    this.#stopAtViolation();
+  }
+
+  #begin(client: Client): void {
+    this.#running.add(client);
+    client.process.after(0, () => {
+      client.run().catch((fault) =>
+        this.world.violated(`client ${client.name} failed: ${told(fault)}`)
+      ).finally(() => this.#running.delete(client));
+    });
+  }
+
+  async #makeTopics(): Promise<void> {
+    for (const topic of this.#plan.topics) {
+      this.#begin(
+        new Errand(
+          this.#load,
+          `maker of ${topic.name}`,
+          (client) => this.#make(client, topic),
+        ),
+      );
+      this.#history.add(topic);
+    }
+    await this.#until(
+      START_MS,
+      () => this.#running.size === 0,
+      () => "the topics were not made",
+    );
+  }
+
+  async #make(client: HttpClient, topic: TopicSpec): Promise<void> {
+    const { segmentBytes } = this.#plan;
+    const config = {
+      ...topic.level === "cache" ? { "flush.messages": "1000000" } : {},
+      ...segmentBytes === undefined ? {} : { "segment.bytes": segmentBytes },
+    };
+    for (;;) {
+      const answer = await client.call("POST", "/create-topic", {
+        topic: topic.name,
+        partitions: topic.partitions,
+        replicationFactor: topic.replicationFactor,
+        config,
+      });
+      if (answer?.status === 200) return;
+      await client.backOff();
+    }
+  }
+
+  #startLoad(): void {
+    const plan = this.#plan;
+    const random = this.world.random("load");
+    const load = this.#load;
+    for (let i = 1; i <= plan.httpProducers; i++) {
+      this.#begin(new HttpProducer(load, `http-${i}`, random.chance(0.5)));
+    }
+    for (let i = 1; i <= plan.kafkaProducers; i++) {
+      this.#begin(new KafkaProducer(load, `kafka-${i}`, random.chance(0.6)));
+    }
+    const { partitions } = this.#history;
+    for (let i = 1; i <= plan.httpReaders; i++) {
+      this.#begin(new HttpReader(load, `reader-${i}`, random.pick(partitions)));
+    }
+    for (let i = 1; i <= plan.kafkaReaders; i++) {
+      this.#begin(
+        new KafkaReader(load, `fetcher-${i}`, random.pick(partitions)),
+      );
+    }
+    for (let i = 1; i <= plan.committers; i++) {
+      this.#begin(new Committer(load, `committer-${i}`));
+    }
+    this.#startGroup();
+  }
+
+  #startGroup(): void {
+    const [topic] = this.#plan.topics;
+    const deliveries = new GroupDeliveries();
+    const places = this.#history.partitions.filter((each) =>
+      each.topic === topic
+    );
+    const isDone = () =>
+      places.every(({ partition, acknowledgedEnd }) =>
+        deliveries.missing(topic.name, partition, acknowledgedEnd) === undefined
+      );
+    for (let i = 1; i <= this.#plan.groupMembers; i++) {
+      this.#begin(
+        new GroupMember(this.#load, `member-${i}`, {
+          group: "workers",
+          topic,
+          deliveries,
+          isDone,
+        }),
+      );
+    }
+  }
+
+  #sampleAgain(): void {
+    this.world.schedule(SAMPLE_MS, () => {
+      this.#checks.sample();
+      this.#sampleAgain();
+    });
+  }
+
+  #faultAgain(): void {
+    const { faults, meanFaultGapMs } = this.#plan;
+    if (faults.length === 0) return;
+    const { random } = this.#faults;
+    this.world.schedule(100 + random.exponential(meanFaultGapMs), () => {
+      if (this.#load.isOver) return;
+      makeFault(random.pick(faults), this.#faults);
+      this.#faultAgain();
+    });
+  }
+
+  /** Every request comes to its end, and all replicas agree. */
+  async #recover(): Promise<void> {
+    const busy = () => [...this.#running];
+    let disagreement: string | undefined;
+    const isDone = () => {
+      if (this.#running.size > 0) return false;
+      disagreement = undefined;
+      for (const partition of this.#history.partitions) {
+        const reason = this.#checks.disagreement(partition);
+        if (reason === undefined) continue;
+        disagreement = `${partition.name}: ${reason}`;
+        return false;
+      }
+      return true;
+    };
+    await this.#until(RECOVERY_MS, isDone, () =>
+      [
+        "the cluster did not recover:",
+        ...busy().map(({ name, doing }) => `${name} is still ${doing};`),
+        disagreement ?? "",
+      ].join(" "));
+    this.world.say("CHECK", "the cluster has recovered");
+  }
+
+  async #readAll(): Promise<void> {
+    for (const partition of this.#history.partitions) {
+      const found: FoundRecord[] = [];
+      this.#begin(
+        new Errand(
+          this.#load,
+          `last reader of ${partition.name}`,
+          (client) => readToEnd(client, partition, found),
+        ),
+      );
+      await this.#until(
+        START_MS,
+        () => this.#running.size === 0,
+        () => `${partition.name} cannot be read`,
+      );
+      partition.checkAll(found);
+    }
+  }
+}
+
+/** A leader that is new may not know yet how much of its log can be read. */
+const LATE_MS = 3_000;
+
+async function readToEnd(
+  client: HttpClient,
+  partition: PartitionHistory,
+  found: FoundRecord[],
+): Promise<void> {
+  const { topic, partition: index, knownEnd } = partition;
+  const startMs = client.nowMs;
+  let offset = 0;
+  for (;;) {
+    const answer = await client.call(
+      "GET",
+      `/v1/topics/${topic.name}/partitions/${index}/records` +
+        `?offset=${offset}&max=1000`,
+    );
+    if (answer?.status !== 200) {
+      await client.backOff();
+      continue;
+    }
+    for (const { offset, message } of answer.body.records) {
+      found.push({ offset, value: message });
+    }
+    if (answer.body.nextOffset === offset) {
+      const isAll = offset >= knownEnd && offset >= answer.body.highWatermark;
+      if (isAll || client.nowMs > startMs + LATE_MS) return;
+      await client.backOff();
+    }
+    offset = answer.body.nextOffset;
+  }
+}
