@@ -16,7 +16,7 @@ import { noteRun, untilEarlierRunIsOver } from "./cluster/earlier_run.ts";
 import { isOwnFolder, markFolder } from "./cluster/folder_owner.ts";
 import { Membership } from "./cluster/membership.ts";
 import { MetadataView } from "./cluster/metadata_view.ts";
-import { untilHandedOver } from "./cluster/hand_over.ts";
+import { untilCommitted, untilHandedOver } from "./cluster/hand_over.ts";
 import { Orphans } from "./cluster/orphans.ts";
 import { settleStates } from "./cluster/start_states.ts";
 import type { BrokerConfig } from "./config.ts";
@@ -263,6 +263,12 @@ export class Room {
     this.#orphans.stop();
     const { view, membership } = this;
     const { config, environment } = this.#options;
+    this.access.handOver();
+    const { timers } = environment;
+    await untilCommitted(view, config.id, {
+      replicas: () => this.replicas.replicas(),
+      timers,
+    });
     try {
       await membership.announceLeave();
       await untilHandedOver(view, config.id, environment.timers);

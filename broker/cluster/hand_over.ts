@@ -1,6 +1,7 @@
 /**
- * Waiting, at a clean stop, for others to lead what this broker leads. Owns what
- * there is to wait for; the controller is who hands over.
+ * Waiting, at a clean stop: for what was appended to be committed, then for
+ * others to lead what this broker leads. Owns what there is to wait for; the
+ * controller is who hands over.
  */
 import type { Timers } from "../environment.ts";
 import type { MetadataImage, PartitionImage } from "./metadata_image.ts";
@@ -8,6 +9,45 @@ import type { MetadataView } from "./metadata_view.ts";
 
 /** A broker that nobody relieves by then stops all the same. */
 const LONGEST_WAIT_MS = 1200;
+
+/** Who waits for an acknowledgement longer than that hears of another leader. */
+const LONGEST_COMMIT_MS = 300;
+const COMMIT_CHECK_MS = 10;
+
+/** What is needed of a replica that this broker leads. */
+interface Led {
+  readonly topic: string;
+  readonly partition: number;
+  readonly isLeader: boolean;
+  readonly highWatermark: number;
+  readonly log: { readonly logEndOffset: number };
+}
+
+/**
+ * Resolves when all that is appended to partitions that others can take over is
+ * committed, or it is late. While new appends are refused: those who wait are
+ * answered by the one that they asked, and need not wonder.
+ */
+export async function untilCommitted(
+  view: MetadataView,
+  brokerId: number,
+  { replicas, timers }: { replicas: () => Iterable<Led>; timers: Timers },
+): Promise<void> {
+  if (!couldHandOver(view.image, brokerId)) return;
+  const isOpen = (replica: Led) => {
+    const state = view.image.topics.get(replica.topic)
+      ?.partitionStates[replica.partition];
+    return replica.isLeader &&
+      replica.highWatermark < replica.log.logEndOffset &&
+      state !== undefined && hasSuccessor(state, view.image, brokerId);
+  };
+  for (let passedMs = 0; passedMs < LONGEST_COMMIT_MS;) {
+    // What was queued before is written meanwhile.
+    await new Promise<void>((go) => timers.after(COMMIT_CHECK_MS, go));
+    passedMs += COMMIT_CHECK_MS;
+    if (![...replicas()].some(isOpen)) return;
+  }
+}
 
 /** Resolves when nobody could lead what this broker leads still, or it is late. */
 export function untilHandedOver(
@@ -41,7 +81,8 @@ export function couldHandOver(image: MetadataImage, brokerId: number): boolean {
   return false;
 }
 
-function hasSuccessor(
+/** Whether another broker can lead the partition instead. */
+export function hasSuccessor(
   { isr }: PartitionImage,
   image: MetadataImage,
   brokerId: number,

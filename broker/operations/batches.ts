@@ -5,7 +5,7 @@
  */
 import { Failure } from "../../contract/errors.ts";
 import { iterateBatches } from "../../storage/log/record_batch.ts";
-import { leaderEpoch, type Offset, offset } from "../../storage/log/types.ts";
+import { leaderEpoch, offset } from "../../storage/log/types.ts";
 import type { Environment } from "../environment.ts";
 import type { PartitionReplica } from "../replication/partition_replica.ts";
 import { checkBatch, lookInto } from "./batch_rules.ts";
@@ -89,7 +89,7 @@ export class Batches {
   ): Promise<BatchAppended | Failure> {
     const { access, guard, environment, metrics } = this.#options;
     const replica = internalTopicFault(topic) ??
-      access.leader(topic, partition) ??
+      access.appender(topic, partition) ??
       await access.requireLeader(topic, partition);
     if (replica instanceof Failure) return replica;
     while (guard.isLoading(topic)) await guard.ready(topic);

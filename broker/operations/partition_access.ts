@@ -5,6 +5,7 @@
 import { Failure } from "../../contract/errors.ts";
 import type { PartitionFact } from "../cluster/facts.ts";
 import type { MetadataImage, TopicImage } from "../cluster/metadata_image.ts";
+import { hasSuccessor } from "../cluster/hand_over.ts";
 import type { MetadataView } from "../cluster/metadata_view.ts";
 import type { PartitionReplica } from "../replication/partition_replica.ts";
 import type { ReplicaManager } from "../replication/replica_manager.ts";
@@ -16,6 +17,7 @@ export class PartitionAccess {
   readonly #view: MetadataView;
   readonly #replicas: ReplicaManager;
   readonly #brokerId: number;
+  #isHandingOver = false;
 
   constructor(
     view: MetadataView,
@@ -25,6 +27,11 @@ export class PartitionAccess {
     this.#view = view;
     this.#replicas = replicas;
     this.#brokerId = brokerId;
+  }
+
+  /** From now on nothing is appended here that another broker can take. */
+  handOver(): void {
+    this.#isHandingOver = true;
   }
 
   /** What this broker knows now. */
@@ -64,11 +71,37 @@ export class PartitionAccess {
         { retryAfterMs: 100 },
       );
     }
+    const replica = this.#replicas.replica(topic, partition);
+    // It has not taken up yet what the metadata gave to it.
+    if (replica !== undefined) return replica.notLeader();
     return new Failure(
       "KAFKA_STORAGE_ERROR",
       `Partition ${partition} of topic "${topic}" is offline on broker ${this.#brokerId}: see its log`,
       { retryAfterMs: 1000 },
     );
+  }
+
+  /**
+   * As `leader`, for what is to be appended: nothing more is once this broker
+   * stops and another can take over, so that what was appended before can still
+   * be acknowledged. Whoever is refused has written nothing and may go there.
+   */
+  appender(
+    topic: string,
+    partition: number,
+  ): PartitionReplica | Failure | undefined {
+    if (!this.#isHandingOver) return this.leader(topic, partition);
+    const { image } = this.#view;
+    const state = this.knownTopic(topic)?.partitionStates[partition];
+    const isHandedOver = state?.leader === this.#brokerId &&
+      hasSuccessor(state, image, this.#brokerId);
+    return isHandedOver
+      ? new Failure(
+        "NOT_LEADER_OR_FOLLOWER",
+        `Broker ${this.#brokerId} is about to stop, and another one to lead partition ${partition} of topic "${topic}"`,
+        { retryAfterMs: 100 },
+      )
+      : this.leader(topic, partition);
   }
 
   route(

@@ -98,7 +98,7 @@ export class Records implements RecordOperations {
   ): Promise<Produced | Failure> {
     const { access, brokerId, guard, environment, metrics } = this.#options;
     const replica = internalTopicFault(topic) ??
-      access.leader(topic, partition) ??
+      access.appender(topic, partition) ??
       await access.requireLeader(topic, partition);
     if (replica instanceof Failure) return replica;
     // The newest schema may have changed again once one is ready.

@@ -451,3 +451,33 @@ moveTest(
     assertEquals(ids.size, count);
   },
 );
+
+moveTest(
+  "A broker that stops hands over without leaving anyone in doubt",
+  async (cluster, brokers) => {
+    await move(cluster, "demo", 2);
+    await cluster.pass(50);
+    const [, two] = brokers;
+    const codes: number[] = [];
+    let isOver = false;
+    const producing = Array.from({ length: 8 }, async () => {
+      while (!isOver) {
+        const { responses } = await produce(two, 9);
+        codes.push(responses[0].partitionResponses[0].errorCode);
+        await new Promise<void>((go) => cluster.time.after(3, go));
+      }
+    });
+    await cluster.pass(200);
+    const leaving = two.room.leave();
+    await cluster.settle(leaving);
+    isOver = true;
+    await cluster.settle(Promise.all(producing));
+    const stored = codes.filter((code) => code === 0).length;
+    assert(stored > 100 && codes.includes(NOT_LEADER), `${codes}`);
+    assertEquals(new Set(codes), new Set([0, NOT_LEADER]));
+    const next = leaderOf(cluster, "demo");
+    assert(next !== two, "another leads");
+    const { highWatermark } = await read(next);
+    assertEquals(highWatermark, stored, "who was refused has written nothing");
+  },
+);
