@@ -11,9 +11,8 @@ import { Failure } from "../../contract/errors.ts";
 import type {
   AlterTopicRequest,
   CreateTopicRequest,
-  TopicConfigInput,
 } from "../../contract/http.ts";
-import { CONTRACT_LIMITS, topicNameFault } from "../../contract/limits.ts";
+import { topicNameFault } from "../../contract/limits.ts";
 import {
   type Compare,
   METADATA_LIMITS,
@@ -23,12 +22,7 @@ import { KEYS, type PartitionFact, type TopicFact } from "../cluster/facts.ts";
 import type { TopicImage } from "../cluster/metadata_image.ts";
 import type { MetadataView } from "../cluster/metadata_view.ts";
 import type { Environment } from "../environment.ts";
-import {
-  isTopicSetting,
-  normalSettingText,
-  type TopicConfig,
-  topicSettingFault,
-} from "../topic_config.ts";
+import type { TopicConfig } from "../topic_config.ts";
 import { topicView } from "./descriptions.ts";
 import { internalGrowthFault, isInternalTopic } from "./internal_topics.ts";
 import { orUnavailable } from "./metadata_failure.ts";
@@ -45,12 +39,15 @@ import type {
   TopicView,
 } from "./operations.ts";
 import { unknownTopic } from "./partition_access.ts";
+import {
+  type AskedTopic,
+  compareShapes,
+  mergedConfig,
+  partitionCountFault,
+} from "./topic_shapes.ts";
 
 /** With room for the topic's key and its first partition. */
 const PARTITIONS_PER_TRANSACTION = METADATA_LIMITS.operationsPerTransaction - 2;
-
-/** Faults of settings named in one answer. */
-const MAX_FAULTS = 20;
 
 export interface TopicsOptions {
   readonly view: MetadataView;
@@ -60,13 +57,6 @@ export interface TopicsOptions {
   /** null: as many as D6 says. */
   readonly defaultReplicationFactor: number | null;
   readonly topicDefaults: TopicConfig;
-}
-
-/** A topic as it was asked for; what was left out is undefined. */
-interface AskedTopic {
-  readonly partitions: number;
-  readonly replicationFactor: number | undefined;
-  readonly config: TopicConfig;
 }
 
 export class Topics implements TopicOperations {
@@ -358,56 +348,4 @@ export class Topics implements TopicOperations {
       ],
     });
   }
-}
-
-function partitionCountFault(partitions: number): Failure | undefined {
-  const most = CONTRACT_LIMITS.partitionsPerTopic;
-  const isFine = Number.isInteger(partitions) && partitions >= 1 &&
-    partitions <= most;
-  return isFine ? undefined : new Failure(
-    "INVALID_PARTITIONS",
-    `A topic has from 1 to ${most} partitions, not ${partitions}`,
-    { field: "partitions" },
-  );
-}
-
-/** `changes` on top of `config`; null takes a setting out. */
-function mergedConfig(
-  config: TopicConfig,
-  changes: TopicConfigInput,
-): TopicConfig | Failure {
-  const merged: { [name: string]: string } = { ...config };
-  const faults: string[] = [];
-  for (const [name, value] of Object.entries(changes)) {
-    const isRemoval = value === null && isTopicSetting(name);
-    const fault = isRemoval ? undefined : topicSettingFault(name, `${value}`);
-    if (isRemoval) delete merged[name];
-    else if (fault === undefined && isTopicSetting(name)) {
-      merged[name] = normalSettingText(name, `${value}`);
-    } else if (faults.length < MAX_FAULTS && fault !== undefined) {
-      faults.push(fault);
-    }
-  }
-  return faults.length === 0
-    ? merged
-    : new Failure("INVALID_CONFIG", faults.join("; "), { field: "config" });
-}
-
-function compareShapes(
-  existing: TopicImage,
-  asked: AskedTopic,
-): { status: "exists" } | Failure {
-  const text = (config: TopicConfig) =>
-    JSON.stringify(Object.entries(config).sort());
-  const isSame = existing.partitions === asked.partitions &&
-    (asked.replicationFactor ?? existing.replicationFactor) ===
-      existing.replicationFactor &&
-    text(existing.config) === text(asked.config);
-  return isSame ? { status: "exists" } : new Failure(
-    "TOPIC_ALREADY_EXISTS",
-    `Topic "${existing.name}" exists with ${existing.partitions} partitions, replication factor ${existing.replicationFactor} and settings ${
-      JSON.stringify(existing.config)
-    }`,
-    { field: "topic" },
-  );
 }
