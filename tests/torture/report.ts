@@ -18,6 +18,9 @@ export function reportLines(result: TortureResult, seed: number): string[] {
     ...[...readers].map(([name, count]) =>
       name.padEnd(28) + `${count}`.padStart(8)
     ),
+    ...[...result.refusals].sort().map(([reason, count]) =>
+      `${count} times ${reason}`
+    ),
     `${stored} records are stored`,
     `${begun} transactions were begun, ${committed} are known to be committed`,
     "",

@@ -69,6 +69,8 @@ export interface TortureResult extends Verdict {
   /** Those of one client have the same name up to a slash. */
   readonly writers: readonly WriterHistory[];
   readonly readers: ReadonlyMap<string, number>;
+  /** How often a client that never repeats was told no, by reason. */
+  readonly refusals: ReadonlyMap<string, number>;
   readonly transactions: { readonly begun: number; readonly committed: number };
 }
 
@@ -153,6 +155,7 @@ class TortureRun {
       seconds: (performance.now() - this.#startedMs) / 1000,
       writers: stage.writers,
       readers: stage.readings.counts,
+      refusals: stage.refusals,
       transactions: this.#transactions.counts,
     };
   }

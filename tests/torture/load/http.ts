@@ -25,7 +25,8 @@ export function plainHttp(stage: Stage, name: string): Load {
         ...slots[slot],
         message: history.value(number),
       });
-      if (answer !== undefined) {
+      if (typeof answer === "string") stage.refused(`${name}: ${answer}`);
+      else {
         history.acknowledged(number, answer.offset);
         stage.acknowledged(slot);
       }
@@ -35,22 +36,23 @@ export function plainHttp(stage: Stage, name: string): Load {
   return stage.load(name, run());
 }
 
+/** Text: why there is no offset. */
 async function post(
   url: string,
   body: unknown,
-): Promise<ProducedMessage | undefined> {
+): Promise<ProducedMessage | string> {
   try {
     const response = await fetch(url, {
       method: "POST",
       body: JSON.stringify(body),
       signal: AbortSignal.timeout(ANSWER_DEADLINE_MS),
     });
-    if (response.ok) return await response.json();
-    await response.body?.cancel();
-  } catch {
+    const answer = await response.json();
+    return response.ok ? answer : `${response.status} ${answer.code}`;
+  } catch (error) {
     // The broker is gone, or its answer was cut off.
+    return error instanceof DOMException ? error.name : "no answer";
   }
-  return undefined;
 }
 
 /** The client library's producer; it must never give up. */

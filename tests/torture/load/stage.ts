@@ -50,6 +50,7 @@ export class Stage {
   readonly readings: Readings;
   readonly writers: WriterHistory[] = [];
   readonly violations: Violation[] = [];
+  readonly refusals = new Map<string, number>();
   readonly #writing = new AbortController();
   readonly #finishing = new AbortController();
   /** What a group had committed at some time, by slot; the oldest first. */
@@ -108,6 +109,11 @@ export class Stage {
     const history = new WriterHistory(name, isIdempotent);
     this.writers.push(history);
     return history;
+  }
+
+  /** A client that never repeats was told no, for this reason. */
+  refused(reason: string): void {
+    this.refusals.set(reason, (this.refusals.get(reason) ?? 0) + 1);
   }
 
   /** A client's work; its failure is a violation. */
