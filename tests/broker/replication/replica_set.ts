@@ -216,12 +216,13 @@ export class ReplicaNode {
     return this.#run;
   }
 
-  /** The rule for states of an earlier run is the caller's. */
-  async start(): Promise<void> {
+  /** `settle` is the rule for what an earlier run left, before it is alive. */
+  async start(settle?: () => Promise<void>): Promise<void> {
     assert(this.#run === undefined, "It runs already");
     const run = new NodeRun(this.#set, this);
     this.#run = run;
     await run.start();
+    await settle?.();
     await this.#set.putBroker(this.id);
     await this.#set.putLive(this.id, `${this.id}.${++this.#runs}`);
     await this.takeLease();
@@ -300,7 +301,7 @@ export class ReplicaNode {
         key: null,
         value: bytesOf(value),
         headers: [],
-        timestampMs: 1,
+        timestampMs: this.#set.time.nowMs(),
       });
     }
     return this.replica().appendBatch(builder.build(), values.length, {
