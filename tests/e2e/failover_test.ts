@@ -213,6 +213,7 @@ Deno.test("A rolling restart under load is no error to any client", async () => 
     brokers: 3,
     replicationFactor: 3,
     longestHoldMs: 2000,
+    hastePercent: 30,
     paceMs: 20,
     withKcat: program("kcat", "").missing() === undefined,
     withNetwork: false,

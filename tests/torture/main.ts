@@ -20,12 +20,13 @@ interface Arguments {
   seed: number;
   only: string[];
   replicationFactor: number;
+  hastePercent: number;
   withEtcd: boolean;
   flags: string[];
 }
 
 const USAGE = "usage: deno task torture [--minutes=5] [--seed=N] " +
-  "[--only=kill,pause] [--etcd] [--replication-factor=3] " +
+  "[--only=kill,pause] [--haste=30] [--etcd] [--replication-factor=3] " +
   "[--broker-flag=--log-level=debug]";
 const DEFAULT_COURSE = {
   brokers: 3,
@@ -41,6 +42,7 @@ function parse(args: readonly string[]): Arguments | undefined {
     seed: crypto.getRandomValues(new Uint32Array(1))[0],
     only: [],
     replicationFactor: 3,
+    hastePercent: 30,
     withEtcd: false,
     flags: [],
   };
@@ -56,6 +58,8 @@ function parse(args: readonly string[]): Arguments | undefined {
     } else if (name === "only") parsed.only = value.split(",");
     else if (name === "replication-factor" && /^[1-3]$/.test(value)) {
       parsed.replicationFactor = Number(value);
+    } else if (name === "haste" && Number(value) <= 100) {
+      parsed.hastePercent = Number(value);
     } else if (name === "broker-flag") parsed.flags.push(value);
     else return undefined;
   }

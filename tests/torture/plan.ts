@@ -57,13 +57,13 @@ export interface PlanOptions {
   readonly slots: number;
   /** Of a fault that lasts; longer than a lease. */
   readonly longestHoldMs: number;
+  /** Of a hundred faults, how many come while replicas still catch up. */
+  readonly hastePercent: number;
 }
 
 const LEASE_MS = 1500;
 const SHORTEST_HOLD_MS = 200;
-const LONGEST_REST_MS = 1500;
-/** In percent: faults that come while replicas still catch up. */
-const HASTE = 35;
+const LONGEST_REST_MS = 2000;
 
 /** Without end. */
 export function* plan(options: PlanOptions): Generator<FaultStep, never> {
@@ -74,7 +74,7 @@ export function* plan(options: PlanOptions): Generator<FaultStep, never> {
 }
 
 function step(kind: FaultKind, options: PlanOptions): FaultStep {
-  const { random, brokers, slots, longestHoldMs } = options;
+  const { random, brokers, slots, longestHoldMs, hastePercent } = options;
   const broker = random.between(1, brokers);
   const ahead = random.between(1, brokers - 1);
   return {
@@ -85,9 +85,11 @@ function step(kind: FaultKind, options: PlanOptions): FaultStep {
     holdMs: kind === "pause shorter than the lease"
       ? random.between(SHORTEST_HOLD_MS, LEASE_MS - SHORTEST_HOLD_MS)
       : random.between(SHORTEST_HOLD_MS + LEASE_MS, longestHoldMs),
-    // Only a replica that is in sync may be thrown away.
-    mustSettle: random.between(1, 100) > HASTE,
-    restMs: random.between(0, LONGEST_REST_MS),
+    mustSettle: random.between(1, 100) > hastePercent,
+    restMs: random.between(
+      0,
+      Math.round(LONGEST_REST_MS * (1 - hastePercent / 100)),
+    ),
   };
 }
 

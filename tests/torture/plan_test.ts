@@ -12,6 +12,7 @@ function first(count: number, seed: number): FaultStep[] {
     brokers: 3,
     slots: 9,
     longestHoldMs: 6000,
+    hastePercent: 30,
   });
   return Array.from({ length: count }, () => steps.next().value);
 }

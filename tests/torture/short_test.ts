@@ -26,6 +26,7 @@ Deno.test("Nothing is lost, doubled or changed by a short torture", async () => 
     brokers: 3,
     replicationFactor: 3,
     longestHoldMs: 2000,
+    hastePercent: 30,
     paceMs: 20,
     hasPatientClients: true,
     withKcat: program("kcat", "").missing() === undefined,

@@ -30,6 +30,8 @@ export interface TortureOptions {
   readonly brokers: number;
   readonly replicationFactor: number;
   readonly longestHoldMs: number;
+  /** Of a hundred faults, how many come while replicas still catch up. */
+  readonly hastePercent: number;
   /** Between two sends of one writer. */
   readonly paceMs: number;
   /** Clients of others are told to try for as long as it takes. */
@@ -219,6 +221,7 @@ class TortureRun {
       brokers: this.#options.brokers,
       slots: this.#stage.slots.length,
       longestHoldMs: this.#options.longestHoldMs,
+      hastePercent: this.#options.hastePercent,
     });
     const endMs = this.#startedMs + durationMs;
     for (const step of steps) {
