@@ -93,6 +93,8 @@ export class TestBroker {
       await run.room.open();
       await run.room.join();
     } catch (fault) {
+      // As a broker does that cannot start.
+      await run.room.close().catch(() => {});
       await this.kill();
       throw fault;
     }

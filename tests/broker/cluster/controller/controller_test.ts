@@ -6,6 +6,13 @@ import {
   TestCluster,
 } from "../../../support/test_broker.ts";
 
+/** Broker after broker: a clean stop takes time where others take over. */
+async function stop(cluster: TestCluster): Promise<void> {
+  const stopping = cluster.stop();
+  await cluster.time.elapse(6_000);
+  await stopping;
+}
+
 /** Brokers 1 to `size`, and "demo" on all of them, everything in sync. */
 async function clusterOf(size: number, partitions = 3) {
   const cluster = new TestCluster();
@@ -57,7 +64,7 @@ Deno.test("Controller gives a killed broker's partitions to others within two se
   assert(
     brokers[0].logged.some((line) => line.includes('"newLeaders":"3: 1"')),
   );
-  await cluster.stop();
+  await stop(cluster);
 });
 
 Deno.test("The office goes to another broker within two seconds of its holder's death, and the holder's partitions too", async () => {
@@ -68,7 +75,7 @@ Deno.test("The office goes to another broker within two seconds of its holder's 
   for (const { leader, isr } of states()) {
     assert(leader !== null && leader !== 1 && !isr.includes(1));
   }
-  await cluster.stop();
+  await stop(cluster);
 });
 
 Deno.test("Controller waits when nobody in sync lives, and elects who comes back", async () => {
@@ -86,7 +93,7 @@ Deno.test("Controller waits when nobody in sync lives, and elects who comes back
     replicas: [2, 3, 1],
     isr: [2],
   });
-  await cluster.stop();
+  await stop(cluster);
 });
 
 Deno.test("A broker that is killed and comes back at once does not go on in its epoch", async () => {
@@ -99,7 +106,7 @@ Deno.test("A broker that is killed and comes back at once does not go on in its 
   assert(after[1].leader !== null);
   assert(after[1].leaderEpoch > before[1].leaderEpoch);
   assertEquals(after[0].leaderEpoch, before[0].leaderEpoch);
-  await cluster.stop();
+  await stop(cluster);
 });
 
 Deno.test("A controller that dies after any of its transactions, answered or not, leaves what the next one finishes", async () => {
@@ -131,7 +138,7 @@ Deno.test("A controller that dies after any of its transactions, answered or not
         assert(after.leaderEpoch <= 2);
       }
       assertEquals(three.faults, []);
-      await cluster.stop();
+      await stop(cluster);
       if (!wasReached) break;
       steps++;
     }
@@ -169,7 +176,7 @@ Deno.test("What a deposed controller writes late changes nothing", async () => {
   assertEquals(states(), before);
   assertEquals(one.room.controller.isActive, false);
   await one.kill();
-  await cluster.stop();
+  await stop(cluster);
 });
 
 Deno.test("What others changed meanwhile is left out of a portion, and the rest is written at once", async () => {
@@ -194,7 +201,7 @@ Deno.test("What others changed meanwhile is left out of a portion, and the rest 
     assert(leader !== 2 && !isr.includes(2));
   }
   assertEquals(failures, 1);
-  await cluster.stop();
+  await stop(cluster);
 });
 
 Deno.test("A clean stop hands over first, the office too", async () => {
@@ -255,7 +262,7 @@ Deno.test("A rolling restart leaves every partition with a leader at every momen
       assertEquals(leader, replicas[0]);
     }
   }
-  await cluster.stop();
+  await stop(cluster);
 });
 
 Deno.test("Preferred leaders return in portions, with a pause between them", async () => {
@@ -271,5 +278,5 @@ Deno.test("Preferred leaders return in portions, with a pause between them", asy
   assertEquals(away(), 20);
   await cluster.time.elapse(200);
   assertEquals(away(), 0);
-  await cluster.stop();
+  await stop(cluster);
 });
