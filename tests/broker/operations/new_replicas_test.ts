@@ -1,8 +1,13 @@
 import { KEYS } from "../../../broker/cluster/facts.ts";
+import { MetadataImage } from "../../../broker/cluster/metadata_image.ts";
 import type { BrokerConfig } from "../../../broker/config.ts";
 import { createTopicsApi } from "../../../broker/kafka/messages/create_topics.ts";
+import {
+  placeNew,
+  replicationFactorOf,
+} from "../../../broker/operations/new_replicas.ts";
 import { readTopicSettings } from "../../../broker/topic_config.ts";
-import { ERRORS } from "../../../contract/errors.ts";
+import { ERRORS, Failure } from "../../../contract/errors.ts";
 import { assert, assertEquals } from "../../support/assert.ts";
 import { KafkaCluster } from "../../support/kafka_cluster.ts";
 import {
@@ -29,6 +34,14 @@ async function brokersOf(
   return brokers;
 }
 
+/** In steps: brokers that stop wait for each other. */
+async function stop(cluster: TestCluster): Promise<void> {
+  let isDone = false;
+  const stopping = cluster.stop().finally(() => isDone = true);
+  while (!isDone) await cluster.time.elapse(50);
+  await stopping;
+}
+
 const replicasOf = (broker: TestBroker, topic: string) =>
   broker.room.view.image.topics.get(topic)?.partitionStates
     .map((state) => state?.replicas);
@@ -47,7 +60,7 @@ Deno.test("A topic has min(3, live brokers) replicas when nobody says, and min.i
     assertEquals(setting?.value, `${minInsync}`);
     assertEquals(setting?.isDefault, true);
     assertEquals(one.replica("demo").settings.minInsyncReplicas, minInsync);
-    await one.cluster.stop();
+    await stop(one.cluster);
   }
 });
 
@@ -81,7 +94,7 @@ Deno.test("A replication factor is from 1 to the live brokers with a Kafka port,
   // Partitions of a topic that is there need its number of replicas.
   const grown = failed(await topics.alter("two", { partitions: 4 }));
   assertEquals(grown.code, "BROKER_NOT_AVAILABLE");
-  await one.cluster.stop();
+  await stop(one.cluster);
 });
 
 Deno.test("A topic that is asked for again exists, whatever replicas it has, unless told", async () => {
@@ -99,7 +112,7 @@ Deno.test("A topic that is asked for again exists, whatever replicas it has, unl
     await topics.create({ ...request, replicationFactor: 1 }),
   );
   assertEquals(other.code, "TOPIC_ALREADY_EXISTS");
-  await one.cluster.stop();
+  await stop(one.cluster);
 });
 
 Deno.test("min.insync.replicas of a topic is at most its replicas", async () => {
@@ -122,7 +135,7 @@ Deno.test("min.insync.replicas of a topic is at most its replicas", async () => 
     await topics.alter("t1", { config: { "min.insync.replicas": null } }),
   );
   assertEquals((await minInsyncOf(one, "t1"))?.value, "2");
-  await one.cluster.stop();
+  await stop(one.cluster);
 });
 
 Deno.test("A broker's default of min.insync.replicas asks for no more than a topic has", () => {
@@ -134,33 +147,47 @@ Deno.test("A broker's default of min.insync.replicas asks for no more than a top
   assertEquals(read(5, { "min.insync.replicas": "4" }), 4);
 });
 
-Deno.test("New replicas avoid a broker that leaves or is emptied, as long as there are others", async () => {
-  const [one, two] = await brokersOf([{}, {}, {}, {}]);
-  const put = (key: string, value: unknown) =>
-    one.room.view.transact({
-      compare: [],
-      success: [{ kind: "put", key, value: JSON.stringify(value) }],
-    });
-  const incarnation = one.room.view.image.brokers.get(2)?.incarnation;
-  await put(KEYS.liveBroker(2), { incarnation, isLeaving: true });
-  await put(KEYS.balance, {
+/** Brokers 1 to 4, of which 2 is about to leave and 3 is being emptied. */
+function unsettledCluster(): MetadataImage {
+  const values: [string, unknown][] = [[KEYS.balance, {
     kind: "drain",
     brokerId: 3,
     throttleBytesPerSecond: null,
     startedAtMs: 0,
-  });
-  await one.create("two", { replicationFactor: 2, partitions: 2 });
-  assertEquals(replicasOf(one, "two"), [[1, 4], [4, 1]]);
+  }]];
+  for (const id of [1, 2, 3, 4]) {
+    const broker = { id, host: "h", httpPort: id, kafkaPort: id, rack: null };
+    const life = { incarnation: `${id}`, isLeaving: id === 2 };
+    values.push([KEYS.broker(id), broker], [KEYS.liveBroker(id), life]);
+  }
+  return MetadataImage.of(
+    values.map(([key, value]) => ({
+      key,
+      value: JSON.stringify(value),
+      createRevision: 1,
+      modRevision: 1,
+      version: 1,
+    })),
+    1,
+  );
+}
+
+Deno.test("New replicas avoid a broker that leaves or is emptied, as long as there are others", () => {
+  const image = unsettledCluster();
+  const placed = (replicationFactor: number, count: number, brokerId = 1) => {
+    const options = { brokerId, replicationFactor, first: 0, count };
+    const states = placeNew(image, options);
+    assert(!(states instanceof Failure), "they have places");
+    return states.map(({ replicas }) => replicas);
+  };
+  assertEquals(placed(2, 2), [[1, 4], [4, 1]]);
   // One that comes back is better than one that does not.
-  await one.create("three", { replicationFactor: 3 });
-  assertEquals(replicasOf(one, "three"), [[1, 2, 4]]);
-  await one.create("four", { replicationFactor: 4 });
-  assertEquals(replicasOf(one, "four"), [[1, 2, 3, 4]]);
-  await one.create("usual");
-  assertEquals(replicasOf(one, "usual"), [[1, 2, 4]]);
-  await two.create("asked", { replicationFactor: 1 });
-  assertEquals(replicasOf(one, "asked"), [[1]]);
-  await one.cluster.stop();
+  assertEquals(placed(3, 1), [[1, 2, 4]]);
+  assertEquals(placed(4, 1), [[1, 2, 3, 4]]);
+  assertEquals(placed(1, 1, 2), [[1]]);
+  // What is usual is what stays.
+  assertEquals(replicationFactorOf(undefined, null, image), 3);
+  assertEquals(replicationFactorOf(4, null, image), 4);
 });
 
 Deno.test("Followers stand in other racks", async () => {
@@ -172,7 +199,7 @@ Deno.test("Followers stand in other racks", async () => {
   ]);
   await one.create("demo", { replicationFactor: 2, partitions: 4 });
   assertEquals(replicasOf(one, "demo"), [[1, 3], [2, 4], [3, 1], [4, 2]]);
-  await one.cluster.stop();
+  await stop(one.cluster);
 });
 
 Deno.test("CreateTopics takes an assignment of replicas that can be, and no other", async () => {
