@@ -125,6 +125,7 @@ export const ERRORS = {
   MEMBER_ID_REQUIRED: row(79, 409, false, "Member id required"),
   GROUP_MAX_SIZE_REACHED: row(81, 409, false, "Group is full"),
   FENCED_INSTANCE_ID: row(82, 409, false, "Static member was replaced"),
+  NO_REASSIGNMENT_IN_PROGRESS: row(85, 404, false, "Nothing is moving"),
   GROUP_SUBSCRIBED_TO_TOPIC: row(86, 409, false, "Group is subscribed"),
   INVALID_RECORD: row(87, 422, false, "Record violates the topic's rules"),
   UNSTABLE_OFFSET_COMMIT: row(88, 409, true, "Offset commit is unstable"),
@@ -133,6 +134,7 @@ export const ERRORS = {
   RESOURCE_NOT_FOUND: row(91, 404, false, "No such resource"),
   DUPLICATE_RESOURCE: row(92, 409, false, "Duplicate resource"),
   UNKNOWN_TOPIC_ID: row(100, 404, true, "Unknown topic id"),
+  BROKER_ID_NOT_REGISTERED: row(102, 404, false, "Unknown broker"),
   INCONSISTENT_TOPIC_ID: row(103, 409, true, "Topic id has changed"),
   TRANSACTIONAL_ID_NOT_FOUND: row(105, 404, false, "Unknown transactional id"),
 } as const satisfies Record<string, ErrorRow>;

@@ -224,6 +224,8 @@ export interface AlterTopicRequest {
   config?: TopicConfigInput;
   /** The new, larger number of partitions. */
   partitions?: number;
+  /** Replicas are copied or let go after the answer, see `BalanceAnswer`. */
+  replicationFactor?: number;
 }
 
 /** `POST /register-schema`. */

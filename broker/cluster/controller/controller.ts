@@ -19,12 +19,13 @@ import { KEYS } from "../facts.ts";
 import type { Membership } from "../membership.ts";
 import type { MetadataImage } from "../metadata_image.ts";
 import type { MetadataView } from "../metadata_view.ts";
+import { Absences } from "./absences.ts";
 import { balanceSteps } from "./balance_steps.ts";
 import { type Change, InOrder, planChanges } from "./plan.ts";
 
 export const CONTROLLER_LIMITS = {
-  /** The compared office takes one comparison. */
-  changesPerTransaction: METADATA_LIMITS.operationsPerTransaction - 1,
+  /** The compared office and the operator's intent take one comparison each. */
+  changesPerTransaction: METADATA_LIMITS.operationsPerTransaction - 2,
   /** Looked at again, also when nothing happens. */
   intervalMs: 1000,
   /** After the store could not be reached. */
@@ -50,6 +51,7 @@ export interface ControllerOptions {
 export class Controller {
   readonly #options: ControllerOptions;
   readonly #inOrder = new InOrder();
+  readonly #absences = new Absences();
   #preferredAtMs = -Infinity;
   #unsubscribe = () => {};
   #timer: Timer | undefined;
@@ -136,17 +138,19 @@ export class Controller {
     const isVacant = view.image.controller === undefined;
     if (isVacant && !membership.isLeaving) await this.#takeOffice();
     if (!this.isActive) return;
-    const changes = planChanges(view.image, this.#inOrder);
+    const nowMs = this.#options.environment.clock.monotonicMs();
+    const gone = this.#absences.gone(view.image, nowMs);
+    const changes = planChanges(view.image, this.#inOrder, gone);
     if (changes.length > 0) await this.#carryOut(changes);
-    else if (view.image.balance !== undefined) await this.#endBalance();
+    else if (view.image.balance !== undefined) await this.#endBalance(gone);
   }
 
   /** What an operator asked for is done: the wish goes. */
-  async #endBalance(): Promise<void> {
+  async #endBalance(gone: ReadonlySet<number>): Promise<void> {
     const { view, logger } = this.#options;
     const { balance, controller } = view.image;
     if (balance === undefined || controller === undefined) return;
-    if (!balanceSteps(view.image).isDone) return;
+    if (!balanceSteps(view.image, gone).isDone) return;
     const key = KEYS.balance;
     const { succeeded } = await view.transact({
       compare: [
@@ -260,6 +264,12 @@ export class Controller {
       target: "createRevision",
       equals: office?.createRevision ?? -1,
     }];
+    // What an operator has taken back begins no more.
+    const { intentRevision } = changes[0];
+    if (intentRevision !== undefined) {
+      const key = KEYS.balance;
+      compare.push({ key, target: "modRevision", equals: intentRevision });
+    }
     const success: Operation[] = [];
     for (const { topicId, partition, modRevision, next } of changes) {
       const key = KEYS.partition(topicId, partition);

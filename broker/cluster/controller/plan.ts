@@ -26,6 +26,8 @@ export interface Change {
     | "preferred"
     | "balance";
   readonly isElection: boolean;
+  /** Of `/balance` when it follows from an intent; 0: there is none. */
+  readonly intentRevision?: number;
 }
 
 /** Leaderships that go back to preferred leaders at a time. */
@@ -52,10 +54,14 @@ export class InOrder {
   }
 }
 
-/** What `inOrder` remembers only saves work: the answer is the same without. */
+/**
+ * What `inOrder` remembers only saves work: the answer is the same without.
+ * `gone`: dead brokers that are not waited for, all of them when absent.
+ */
 export function planChanges(
   image: MetadataImage,
   inOrder: InOrder = new InOrder(),
+  gone?: ReadonlySet<number>,
 ): Change[] {
   const brokers = livenessOf(image);
   const urgent: Change[] = [];
@@ -89,12 +95,19 @@ export function planChanges(
     if (isInOrder) inOrder.add(topic, image);
   }
   if (urgent.length > 0) return urgent;
-  return calm.length > 0 ? calm : balanceChanges(image);
+  return calm.length > 0 ? calm : balanceChanges(image, gone);
 }
 
-function balanceChanges(image: MetadataImage): Change[] {
-  return balanceSteps(image).steps.map(({ topic, partition, state, next }) =>
-    changeOf(topic, partition, state, next, "balance")
+function balanceChanges(
+  image: MetadataImage,
+  gone?: ReadonlySet<number>,
+): Change[] {
+  const intentRevision = image.balance?.modRevision ?? 0;
+  return balanceSteps(image, gone).steps.map(
+    ({ topic, partition, state, next }) => ({
+      ...changeOf(topic, partition, state, next, "balance"),
+      intentRevision,
+    }),
   );
 }
 

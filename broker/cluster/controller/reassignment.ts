@@ -41,9 +41,17 @@ export function isMoving({ adding = [], removing = [] }: PartitionFact) {
  * coming, one that leads is let go as soon as another does.
  */
 export function cancelMove(state: PartitionFact): PartitionFact {
-  const { adding = [] } = state;
-  const before = state.replicas.filter((id) => !adding.includes(id));
-  return moveReplicas({ ...state, adding: [], removing: [] }, before);
+  const { adding = [], removing = [] } = state;
+  // A move puts each that comes in the place of one that goes.
+  const before = targetOf(state).flatMap((id) => {
+    const at = adding.indexOf(id);
+    return at < 0 ? [id] : removing.slice(at, at + 1);
+  });
+  const rest = removing.slice(adding.length);
+  return moveReplicas({ ...state, adding: [], removing: [] }, [
+    ...before,
+    ...rest,
+  ]);
 }
 
 /** The state after the move; undefined: none, or not there yet. */
@@ -57,6 +65,9 @@ export function completeReassignment(
   const stays = (id: number) => !removing.includes(id);
   const replicas = state.replicas.filter(stays);
   const isr = state.isr.filter(stays);
+  // No copy in sync goes while another one that stays lacks records.
+  const copies = state.isr.filter((id) => !adding.includes(id)).length;
+  if (isr.length < Math.min(copies, replicas.length)) return undefined;
   const { leader, leaderEpoch } = state;
   if (leader !== null && stays(leader)) return { ...rest, replicas, isr };
   const next = replicas.find((id) => isr.includes(id) && brokers.isAlive(id));

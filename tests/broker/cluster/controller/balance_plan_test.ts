@@ -3,19 +3,37 @@ import {
   type BalancedBroker,
   type BalancedPartition,
   balanceTarget,
+  type BalanceWish,
 } from "../../../../broker/cluster/controller/balance_plan.ts";
 import { assert, assertEquals } from "../../../support/assert.ts";
 
-function brokers(...ids: number[]): BalancedBroker[] {
-  return ids.map((id) => ({ id, rack: null }));
+function broker(id: number, changes: Partial<BalancedBroker> = {}) {
+  return { id, rack: null, role: "takes", ...changes } as const;
+}
+
+function rebalance(...ids: number[]): BalanceWish {
+  return { brokers: ids.map((id) => broker(id)), isEvened: true };
+}
+
+function partition(
+  key: string,
+  replicas: readonly number[],
+  changes: Partial<BalancedPartition> = {},
+): BalancedPartition {
+  return {
+    key,
+    topic: "demo",
+    replicas,
+    replicationFactor: replicas.length,
+    leader: replicas[0],
+    isr: replicas,
+    isFixed: false,
+    ...changes,
+  };
 }
 
 function partitions(...all: number[][]): BalancedPartition[] {
-  return all.map((replicas, index) => ({
-    key: `p${index}`,
-    replicas,
-    replicationFactor: replicas.length,
-  }));
+  return all.map((replicas, index) => partition(`p${index}`, replicas));
 }
 
 /** The partitions after all moves. */
@@ -52,9 +70,7 @@ const gap = (counts: readonly number[]) =>
 
 Deno.test("balanceTarget() leaves an even spread alone", () => {
   const even = partitions([1, 2], [2, 3], [3, 1]);
-  const { moves, stuck } = balanceTarget(even, brokers(1, 2, 3), {
-    kind: "rebalance",
-  });
+  const { moves, stuck } = balanceTarget(even, rebalance(1, 2, 3));
   assertEquals([...moves], []);
   assertEquals(stuck, []);
 });
@@ -62,9 +78,7 @@ Deno.test("balanceTarget() leaves an even spread alone", () => {
 Deno.test("balanceTarget() gives a broker that joined its share, with as few moves as it takes", () => {
   const before = partitions([1, 2], [2, 3], [3, 1], [1, 2], [2, 3], [3, 1]);
   const ids = [1, 2, 3, 4];
-  const { moves } = balanceTarget(before, brokers(...ids), {
-    kind: "rebalance",
-  });
+  const { moves } = balanceTarget(before, rebalance(...ids));
   const done = after(before, moves);
   assertEquals(loads(done, ids), [3, 3, 3, 3]);
   assert(gap(leads(done, ids)) <= 1);
@@ -76,26 +90,26 @@ Deno.test("balanceTarget() gives a broker that joined its share, with as few mov
 
 Deno.test("balanceTarget() empties a broker, and says what cannot move", () => {
   const before = partitions([1, 2], [2, 3], [2, 1, 3]);
-  const { moves, stuck } = balanceTarget(before, brokers(1, 3), {
-    kind: "drain",
-    brokerId: 2,
+  const { moves, stuck } = balanceTarget(before, {
+    brokers: [broker(1), broker(2, { role: "empties" }), broker(3)],
+    isEvened: false,
   });
   assertEquals(stuck, ["p2"]);
   assertEquals(loads(after(before, moves).slice(0, 2), [2]), [0]);
 });
 
 Deno.test("balanceTarget() brings partitions to their replication factor, over racks", () => {
-  const all = [1, 2, 3, 4].map((id) => ({ id, rack: id <= 2 ? "a" : "b" }));
+  const brokers = [1, 2, 3, 4].map((id) =>
+    broker(id, { rack: id <= 2 ? "a" : "b" })
+  );
   const { moves } = balanceTarget(
-    [{ key: "p0", replicas: [1], replicationFactor: 2 }],
-    all,
-    { kind: "rebalance" },
+    [partition("p0", [1], { replicationFactor: 2 })],
+    { brokers, isEvened: false },
   );
   assertEquals(moves.get("p0"), [1, 3]);
   const fewer = balanceTarget(
-    [{ key: "p0", replicas: [1, 3, 4], replicationFactor: 2 }],
-    all,
-    { kind: "drain", brokerId: 9 },
+    [partition("p0", [1, 3, 4], { replicationFactor: 2 })],
+    { brokers, isEvened: false },
   );
   assertEquals(fewer.moves.get("p0"), [1, 3]);
 });
@@ -115,8 +129,8 @@ const arbitraryCluster = fc.record({
 
 Deno.test("balanceTarget() ends in the evenest spread, and there it rests", () => {
   fc.assert(fc.property(arbitraryCluster, ({ ids, before }) => {
-    const some = brokers(...ids);
-    const { moves } = balanceTarget(before, some, { kind: "rebalance" });
+    const wish = rebalance(...ids);
+    const { moves } = balanceTarget(before, wish);
     const done = after(before, moves);
     // Without racks every spread that is not even has a move that evens it.
     if (done.length > 0) assert(gap(loads(done, ids)) <= 1);
@@ -124,7 +138,7 @@ Deno.test("balanceTarget() ends in the evenest spread, and there it rests", () =
       assertEquals(replicas.length, replicationFactor);
       assertEquals(new Set(replicas).size, replicas.length);
     }
-    const again = balanceTarget(done, some, { kind: "rebalance" });
+    const again = balanceTarget(done, wish);
     assertEquals([...again.moves], []);
   }));
 });
@@ -135,16 +149,11 @@ Deno.test("balanceTarget() step by step comes to rest as well, whatever is moved
       arbitraryCluster,
       fc.integer({ min: 1, max: 4 }),
       ({ ids, before }, limit) => {
-        const some = brokers(...ids);
+        const wish = { ...rebalance(...ids), limit };
         let all: BalancedPartition[] = before;
         let steps = 0;
         for (;;) {
-          const { moves } = balanceTarget(
-            all,
-            some,
-            { kind: "rebalance" },
-            limit,
-          );
+          const { moves } = balanceTarget(all, wish);
           if (moves.size === 0) break;
           all = after(all, moves);
           assert(steps++ < 300, "it goes on and on");
@@ -157,9 +166,7 @@ Deno.test("balanceTarget() step by step comes to rest as well, whatever is moved
 
 Deno.test("balanceTarget() moves no more replicas than its slow twin finds necessary", () => {
   fc.assert(fc.property(arbitraryCluster, ({ ids, before }) => {
-    const { moves } = balanceTarget(before, brokers(...ids), {
-      kind: "rebalance",
-    });
+    const { moves } = balanceTarget(before, rebalance(...ids));
     const done = after(before, moves);
     const copied = done.reduce((sum, { replicas }, index) =>
       sum +
@@ -179,15 +186,14 @@ Deno.test("balanceTarget() moves no more replicas than its slow twin finds neces
 });
 
 Deno.test("balanceTarget() spreads ten thousand partitions in reasonable time", () => {
-  const before = Array.from({ length: 10_000 }, (_, index) => ({
-    key: `p${index}`,
-    replicas: [index % 3 + 1, (index + 1) % 3 + 1, (index + 2) % 3 + 1],
-    replicationFactor: 3,
-  }));
+  const before = Array.from({ length: 10_000 }, (_, index) =>
+    partition(
+      `p${index}`,
+      [index % 3 + 1, (index + 1) % 3 + 1, (index + 2) % 3 + 1],
+      { topic: `topic-${index % 100}` },
+    ));
   const ids = [1, 2, 3, 4];
-  const { moves } = balanceTarget(before, brokers(...ids), {
-    kind: "rebalance",
-  });
+  const { moves } = balanceTarget(before, rebalance(...ids));
   const done = after(before, moves);
   assertEquals(loads(done, ids), [7500, 7500, 7500, 7500]);
   assert(gap(leads(done, ids)) <= 1);
