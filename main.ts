@@ -4,6 +4,7 @@
  * and signals, and that exits. Roles are imported when they are asked for, so
  * that a supervisor does not load a broker.
  */
+import process from "node:process";
 import type { Command, Program } from "./cli/declaration.ts";
 import { EXIT_FAILED, EXIT_USAGE, runCommandLine } from "./cli/run.ts";
 import type { RunningBroker } from "./broker/broker.ts";
@@ -75,6 +76,8 @@ async function runBroker(config: BrokerConfig): Promise<number> {
   const { lockFolder } = await import("./broker/cluster/data_folder_lock.ts");
   const { runningLine } = await import("./broker/cluster/lines.ts");
   revoke(["run", "env", "sys", "ffi"]);
+  // Packages look for proxies and the like, which Deno would refuse loudly.
+  process.env = {};
   const environment = createSystemEnvironment();
   const stopAsked = Promise.withResolvers<void>();
   listenForStop(config, stopAsked.resolve);

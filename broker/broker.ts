@@ -52,7 +52,7 @@ export async function startBroker(
   failed.promise.catch(() => {});
   const stop = once(() => stopInReverse(stops));
   try {
-    const store = await openStore(config, environment);
+    const store = await openStore(config, environment, logger);
     stops.push(() => store.close());
     const base = { config, environment, logger, store, stops, failed };
     const parts = await buildParts(base);

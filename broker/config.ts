@@ -20,13 +20,12 @@ import {
   FIRST_KAFKA_PORT,
 } from "./config_options.ts";
 import type { LogLevel } from "./logger.ts";
-
-/** Where the cluster's facts are kept (DESIGN D5). */
-export interface SqliteMetadataConfig {
-  readonly kind: "sqlite";
-  /** The database file; its folder holds nothing else. */
-  readonly path: string;
-}
+import {
+  metadataArguments,
+  type MetadataConfig,
+  metadataConfig,
+  metadataFaults,
+} from "./metadata_config.ts";
 
 /** One broker's whole configuration, checked. */
 export interface BrokerConfig {
@@ -46,7 +45,8 @@ export interface BrokerConfig {
   readonly dataDirectory: string;
   /** This broker's own folder: nobody else reads or writes it. */
   readonly brokerDirectory: string;
-  readonly metadata: SqliteMetadataConfig;
+  /** Where the cluster's facts are kept (DESIGN D5). */
+  readonly metadata: MetadataConfig;
   readonly logFormat: "text" | "json";
   readonly logLevel: LogLevel;
   /** Partitions of a topic whose creator does not say. */
@@ -132,10 +132,24 @@ function relationFaults({ options, given }: BrokerInvocation): string[] {
     }
     if (options.supervised) faults.push("--supervised needs --id");
   }
+  if (options.id !== undefined && given.has("firstId")) {
+    faults.push("--first-id belongs to a cluster: --id names one broker");
+  }
+  faults.push(...metadataFaults(options.metadata, options));
+  const isOnEtcd = options.metadata?.kind === "etcd";
+  if (
+    isOnEtcd && options.advertise === undefined &&
+    ALL_INTERFACES.includes(options.host)
+  ) {
+    faults.push(
+      `--host=${options.host} does not tell other machines where this one ` +
+        "is: give --advertise as well",
+    );
+  }
   faults.push(...portFaults(options));
   const own = formatAddress({
     host: advertisedHost(options),
-    port: httpPort(options, options.id ?? 1),
+    port: httpPort(options, options.id ?? options.firstId),
   });
   if (options.peers.some((peer) => formatAddress(peer) === own)) {
     faults.push(`--peers: ${own} is this broker's own address`);
@@ -145,7 +159,7 @@ function relationFaults({ options, given }: BrokerInvocation): string[] {
 
 function portFaults(options: BrokerInvocation["options"]): string[] {
   const { id } = options;
-  const ids = id === undefined ? idsUpTo(options.count) : [id];
+  const ids = id === undefined ? idsOf(options) : [id];
   const last = ids[ids.length - 1];
   const faults: string[] = [];
   const lastHttp = httpPort(options, last);
@@ -170,7 +184,7 @@ function portFaults(options: BrokerInvocation["options"]): string[] {
 }
 
 function clusterConfig({ options }: BrokerInvocation): ClusterConfig {
-  const ids = idsUpTo(options.count);
+  const ids = idsOf(options);
   const host = advertisedHost(options);
   const brokers = ids.map((id) => {
     const others = ids.filter((other) => other !== id);
@@ -202,10 +216,11 @@ function brokerConfig(
     rack: options.rack ?? null,
     dataDirectory: dataDir,
     brokerDirectory: `${dataDir}/broker-${id}`,
-    metadata: {
-      kind: "sqlite",
-      path: options.metadata ?? `${dataDir}/metadata/metadata.db`,
-    },
+    metadata: metadataConfig(
+      options.metadata ??
+        { kind: "sqlite", path: `${dataDir}/metadata/metadata.db` },
+      options,
+    ),
     logFormat: options.logFormat,
     logLevel: options.logLevel,
     defaultPartitions: options.defaultPartitions,
@@ -227,7 +242,7 @@ export function brokerArguments(config: BrokerConfig): string[] {
     `--host=${config.listenHostname}`,
     `--advertise=${config.advertisedHost}`,
     `--data-dir=${config.dataDirectory}`,
-    `--metadata=sqlite:${config.metadata.path}`,
+    ...metadataArguments(config.metadata),
     `--default-partitions=${config.defaultPartitions}`,
     `--group-initial-rebalance-delay-ms=${config.groupInitialRebalanceDelayMs}`,
     `--log-format=${config.logFormat}`,
@@ -250,25 +265,25 @@ export function brokerArguments(config: BrokerConfig): string[] {
   return flags;
 }
 
-function idsUpTo(count: number): number[] {
-  return Array.from({ length: count }, (_, index) => index + 1);
+function idsOf({ count, firstId }: BrokerInvocation["options"]): number[] {
+  return Array.from({ length: count }, (_, index) => firstId + index);
 }
 
 /** `--port` is the first broker's in a cluster, this broker's own otherwise. */
 function httpPort(options: BrokerInvocation["options"], id: number): number {
-  const { port } = options;
-  if (port === undefined) return FIRST_HTTP_PORT + id - 1;
-  return options.id === undefined ? port + id - 1 : port;
+  const { port, firstId } = options;
+  if (port === undefined) return FIRST_HTTP_PORT + id - firstId;
+  return options.id === undefined ? port + id - firstId : port;
 }
 
 function kafkaPort(
   options: BrokerInvocation["options"],
   id: number,
 ): number | null {
-  const { kafkaPort: port } = options;
-  if (port === undefined) return FIRST_KAFKA_PORT + id - 1;
+  const { kafkaPort: port, firstId } = options;
+  if (port === undefined) return FIRST_KAFKA_PORT + id - firstId;
   if (port === null) return null;
-  return options.id === undefined ? port + id - 1 : port;
+  return options.id === undefined ? port + id - firstId : port;
 }
 
 function advertisedHost(options: BrokerInvocation["options"]): string {

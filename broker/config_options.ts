@@ -14,6 +14,12 @@ import {
 } from "../cli/options.ts";
 import { CONTRACT_LIMITS } from "../contract/limits.ts";
 import { type Address, formatAddress, parseAddress } from "./address.ts";
+import {
+  DEFAULT_METADATA_PREFIX,
+  type MetadataPlace,
+  parseMetadata,
+  prefixFault,
+} from "./metadata_config.ts";
 
 /** Bounds of the numbers that name brokers and ports. */
 export const CONFIG_LIMITS = {
@@ -44,6 +50,14 @@ export const BROKER_OPTIONS = {
     environmentVariable: "STREAMNEST_ID",
     minimum: 1,
     maximum: CONFIG_LIMITS.brokerId,
+  }),
+  firstId: integerOption({
+    help: "Id of the first of --count brokers, where other machines have the " +
+      "ids below it",
+    environmentVariable: "STREAMNEST_FIRST_ID",
+    minimum: 1,
+    maximum: CONFIG_LIMITS.brokerId - CONFIG_LIMITS.count,
+    default: 1,
   }),
   port: integerOption({
     help: "HTTP port; of a cluster's first broker, the others take the next " +
@@ -94,12 +108,51 @@ export const BROKER_OPTIONS = {
     default: "data",
     fault: pathFault,
   }),
-  metadata: parsedOption<string | undefined>({
-    help: "Where the brokers keep what they share " +
+  metadata: parsedOption<MetadataPlace | undefined>({
+    help: "Where the brokers keep what they share: a file for brokers of one " +
+      "machine, etcd for those of several " +
       "(default: metadata/metadata.db in the data folder)",
     environmentVariable: "STREAMNEST_METADATA",
-    valueName: "sqlite:path",
+    valueName: "sqlite:path|etcd://host:port,...",
     parse: parseMetadata,
+  }),
+  metadataPrefix: textOption({
+    help: "What all keys in etcd begin with: one for each cluster on one etcd",
+    environmentVariable: "STREAMNEST_METADATA_PREFIX",
+    valueName: "prefix",
+    default: DEFAULT_METADATA_PREFIX,
+    fault: prefixFault,
+  }),
+  metadataUser: textOption({
+    help: "User of etcd",
+    environmentVariable: "STREAMNEST_METADATA_USER",
+    valueName: "name",
+    fault: userFault,
+  }),
+  metadataPasswordFile: textOption({
+    help: "File with the password of that user, on one line",
+    environmentVariable: "STREAMNEST_METADATA_PASSWORD_FILE",
+    valueName: "path",
+    fault: pathFault,
+  }),
+  metadataCa: textOption({
+    help: "PEM file of the authorities that etcd's certificates are checked " +
+      "by; turns TLS on",
+    environmentVariable: "STREAMNEST_METADATA_CA",
+    valueName: "path",
+    fault: pathFault,
+  }),
+  metadataCert: textOption({
+    help: "PEM file of this broker's own certificate for etcd",
+    environmentVariable: "STREAMNEST_METADATA_CERT",
+    valueName: "path",
+    fault: pathFault,
+  }),
+  metadataKey: textOption({
+    help: "PEM file of that certificate's key",
+    environmentVariable: "STREAMNEST_METADATA_KEY",
+    valueName: "path",
+    fault: pathFault,
   }),
   defaultPartitions: integerOption({
     help: "Partitions of a new topic whose creator does not say",
@@ -199,18 +252,13 @@ function rackFault(rack: string): string | undefined {
     : `"${rack}" is not 1 to 249 printable characters without spaces`;
 }
 
+function userFault(user: string): string | undefined {
+  return user === "" ? "is empty" : undefined;
+}
+
 function pathFault(path: string): string | undefined {
   if (path === "") return "is empty";
   return path.includes("\0") ? "has a NUL character" : undefined;
-}
-
-function parseMetadata(text: string): string | OptionFault {
-  const path = /^sqlite:(.+)$/s.exec(text)?.[1];
-  if (path === undefined) {
-    return new OptionFault(`"${text}" is not of the form sqlite:<path>`);
-  }
-  const fault = pathFault(path);
-  return fault === undefined ? path : new OptionFault(fault);
 }
 
 function parseTopicSetting(

@@ -1,24 +1,53 @@
 /**
  * From a broker's configuration to the metadata store that it names. Owns the
- * choice of the form, and nothing of what is kept there.
+ * choice of the form, what is said when it can never serve, and how long a
+ * broker waits for it; nothing of what is kept there.
  */
 import { StorageError } from "../storage/error.ts";
-import type { MetadataStore } from "../storage/metadata/metadata_store.ts";
+import {
+  type MetadataStore,
+  MetadataUnavailableError,
+} from "../storage/metadata/metadata_store.ts";
 import { SqliteMetadataStore } from "../storage/metadata/sqlite_metadata_store.ts";
+import { formatAddress } from "./address.ts";
 import { type BrokerConfig, ConfigurationError } from "./config.ts";
 import type { Environment } from "./environment.ts";
+import type { Logger } from "./logger.ts";
+import type {
+  EtcdMetadataConfig,
+  SqliteMetadataConfig,
+} from "./metadata_config.ts";
 
 export type OpenMetadataStore = (
   config: BrokerConfig,
   environment: Environment,
+  logger: Logger,
 ) => Promise<MetadataStore>;
 
-/** A file that can never serve is the configuration's fault. */
-export async function openMetadataStore(
+export const METADATA_START_LIMITS = {
+  /** A broker and its etcd may be started together: which is up first? */
+  longestWaitMs: 20_000,
+} as const;
+
+/** The oldest etcd that the contract's tests run on. */
+const OLDEST_ETCD = "3.4";
+
+/** A store that can never serve is the configuration's fault. */
+export function openMetadataStore(
   config: BrokerConfig,
   environment: Environment,
+  logger: Logger,
 ): Promise<MetadataStore> {
-  const { path } = config.metadata;
+  const { metadata } = config;
+  return metadata.kind === "sqlite"
+    ? openSqlite(metadata, environment)
+    : openEtcd(metadata, environment, logger);
+}
+
+async function openSqlite(
+  { path }: SqliteMetadataConfig,
+  environment: Environment,
+): Promise<MetadataStore> {
   try {
     const folder = path.slice(0, Math.max(path.lastIndexOf("/"), 0));
     if (folder !== "") environment.fileSystem.createDirectory(folder);
@@ -30,4 +59,145 @@ export async function openMetadataStore(
     }
     throw fault;
   }
+}
+
+async function openEtcd(
+  config: EtcdMetadataConfig,
+  environment: Environment,
+  logger: Logger,
+): Promise<MetadataStore> {
+  const scheme = config.caFile === null ? "http" : "https";
+  const addresses = config.endpoints.map(formatAddress);
+  const secrets = readSecrets(config, environment);
+  const { EtcdMetadataStore } = await import(
+    "../storage/metadata/etcd_metadata_store.ts"
+  );
+  let store;
+  try {
+    store = await EtcdMetadataStore.open({
+      endpoints: addresses.map((address) => `${scheme}://${address}`),
+      ...secrets,
+      namespace: config.prefix,
+      clock: environment.clock,
+      timers: environment.timers,
+    });
+  } catch (fault) {
+    throw unusable(fault);
+  }
+  try {
+    const version = await untilAnswered(
+      () => store.version(),
+      { environment, logger, names: addresses.join(", ") },
+    );
+    if (isOlder(version, OLDEST_ETCD)) {
+      throw new ConfigurationError([
+        `--metadata: etcd at ${addresses[0]} is version ${version}: ` +
+        `${OLDEST_ETCD} or newer is needed`,
+      ]);
+    }
+    // The version is told to everybody; the keys are not.
+    await store.get("/cluster");
+    return store;
+  } catch (fault) {
+    await store.close();
+    if (!(fault instanceof MetadataUnavailableError)) throw fault;
+    throw new ConfigurationError([startFault(fault, addresses)], fault);
+  }
+}
+
+interface Waiting {
+  readonly environment: Environment;
+  readonly logger: Logger;
+  readonly names: string;
+}
+
+/** Says once what is waited for. A refusal is not waited out. */
+async function untilAnswered<Answer>(
+  ask: () => Promise<Answer>,
+  { environment, logger, names }: Waiting,
+): Promise<Answer> {
+  const { clock } = environment;
+  const endMs = clock.monotonicMs() + METADATA_START_LIMITS.longestWaitMs;
+  for (let attempt = 0;; attempt++) {
+    try {
+      return await ask();
+    } catch (fault) {
+      const isAway = fault instanceof MetadataUnavailableError &&
+        !fault.isRefusal;
+      if (!isAway || clock.monotonicMs() >= endMs) throw fault;
+      if (attempt === 0) {
+        logger.warn("Waiting for etcd", {
+          endpoints: names,
+          cause: fault.message,
+        });
+      }
+    }
+  }
+}
+
+function startFault(
+  fault: MetadataUnavailableError,
+  addresses: readonly string[],
+): string {
+  const names = addresses.join(", ");
+  if (!fault.isRefusal) {
+    return `--metadata: no etcd answered at ${names} within ` +
+      `${METADATA_START_LIMITS.longestWaitMs / 1000} s (${fault.message})`;
+  }
+  const advice = /certificate|tls|ssl/i.test(fault.message)
+    ? "check --metadata-ca, --metadata-cert and --metadata-key"
+    : "check --metadata-user, --metadata-password-file and the user's role";
+  return `--metadata: etcd at ${names} is not to be used (${fault.message}): ` +
+    advice;
+}
+
+/** What etcd's client says of endpoints, or of being in a bundle. */
+function unusable(fault: unknown): ConfigurationError {
+  const isBundle = fault instanceof ReferenceError;
+  const reason = isBundle
+    ? "this one-file bundle has no etcd client: use the compiled binary or " +
+      "the sources"
+    : fault instanceof Error
+    ? fault.message
+    : String(fault);
+  return new ConfigurationError([`--metadata: ${reason}`], fault);
+}
+
+function readSecrets(
+  config: EtcdMetadataConfig,
+  { fileSystem }: Environment,
+) {
+  const faults: string[] = [];
+  const read = (flag: string, path: string | null) => {
+    if (path === null) return undefined;
+    try {
+      return fileSystem.readFile(path);
+    } catch (fault) {
+      if (!(fault instanceof StorageError)) throw fault;
+      faults.push(`${flag}: ${fault.message}`);
+      return undefined;
+    }
+  };
+  const password = read("--metadata-password-file", config.passwordFile);
+  const rootCertificate = read("--metadata-ca", config.caFile);
+  const certChain = read("--metadata-cert", config.certificateFile);
+  const privateKey = read("--metadata-key", config.keyFile);
+  if (faults.length > 0) throw new ConfigurationError(faults);
+  return {
+    auth: config.user === null || password === undefined ? undefined : {
+      username: config.user,
+      // Editors end a file with a line's end, which no password has.
+      password: new TextDecoder().decode(password).replace(/\r?\n$/, ""),
+    },
+    credentials: rootCertificate === undefined
+      ? undefined
+      : { rootCertificate, privateKey, certChain },
+  };
+}
+
+/** Of versions such as `3.4.23`; what is no version is not older. */
+export function isOlder(version: string, oldest: string): boolean {
+  const [major, minor] = version.split(".").map(Number);
+  const [oldestMajor, oldestMinor] = oldest.split(".").map(Number);
+  return major < oldestMajor || major === oldestMajor && minor < oldestMinor;
 }

@@ -6,6 +6,7 @@
 import type { ClusterConfig } from "../config.ts";
 import { ConfigurationError } from "../config.ts";
 import type { Timers } from "../environment.ts";
+import type { MetadataConfig } from "../metadata_config.ts";
 import {
   type FolderLock,
   lockFolder,
@@ -30,27 +31,56 @@ export async function prepareFolders(
     timers,
   });
   const brokers = requested.brokers.map((broker) => {
-    const { path } = broker.metadata;
-    const fileName = path.slice(path.lastIndexOf("/") + 1);
     return {
       ...broker,
       dataDirectory,
       brokerDirectory: makeFolder(`${dataDirectory}/broker-${broker.id}`),
-      metadata: {
-        ...broker.metadata,
-        path: `${makeFolder(folderOf(path))}/${fileName}`,
-      },
+      metadata: realMetadata(broker.metadata),
     };
   });
   return { config: { dataDirectory, brokers }, lock };
 }
 
+function realMetadata(metadata: MetadataConfig): MetadataConfig {
+  if (metadata.kind === "sqlite") {
+    const { path } = metadata;
+    const fileName = path.slice(path.lastIndexOf("/") + 1);
+    return { ...metadata, path: `${makeFolder(folderOf(path))}/${fileName}` };
+  }
+  const { passwordFile, caFile, certificateFile, keyFile } = metadata;
+  return {
+    ...metadata,
+    passwordFile: realFile("--metadata-password-file", passwordFile),
+    caFile: realFile("--metadata-ca", caFile),
+    certificateFile: realFile("--metadata-cert", certificateFile),
+    keyFile: realFile("--metadata-key", keyFile),
+  };
+}
+
+function realFile(flag: string, path: string | null): string | null {
+  if (path === null) return null;
+  let realPath: string;
+  try {
+    realPath = Deno.realPathSync(path);
+  } catch (cause) {
+    throw new ConfigurationError([
+      `${flag}: cannot read "${path}": ${
+        cause instanceof Error ? cause.message : cause
+      }`,
+    ], cause);
+  }
+  return withoutComma(realPath, flag);
+}
+
 function makeFolder(path: string): string {
-  const realPath = makeRealFolder(path);
+  return withoutComma(makeRealFolder(path), "--data-dir");
+}
+
+function withoutComma(realPath: string, flag: string): string {
   if (realPath.includes(",")) {
     throw new ConfigurationError([
-      `the folder "${realPath}" has a comma in its path, which Deno's ` +
-      "permissions cannot name: choose another one with --data-dir",
+      `"${realPath}" has a comma in its path, which Deno's permissions ` +
+      `cannot name: choose another one with ${flag}`,
     ]);
   }
   return realPath;

@@ -2,21 +2,38 @@
  * What a broker's process may touch (DESIGN D10): its own folder, the metadata
  * file's folder, its listeners and its peers. Pure: from a configuration to
  * Deno's flags.
+ *
+ * With etcd the brokers of other machines may come and go, and names of hosts
+ * lead to addresses that nobody knows before: the network is open then, and the
+ * disk is closed as ever.
  */
 import { type Address, formatAddress } from "../address.ts";
 import type { BrokerConfig } from "../config.ts";
+import { metadataFiles } from "../metadata_config.ts";
 
 /**
  * Permission flags for one broker of a cluster. `cluster` is all its brokers:
  * their Kafka ports are where replicas are fetched from. Deno splits lists at
  * commas and knows no escape, so paths must have none (`folders.ts` sees to it).
+ * `etcdFolder` is where etcd's client keeps what it reads when it is loaded.
  */
 export function permissionFlags(
   config: BrokerConfig,
   cluster: readonly BrokerConfig[],
+  etcdFolder?: string,
 ): string[] {
-  const folders = [config.brokerDirectory, folderOf(config.metadata.path)]
-    .join(",");
+  const { metadata } = config;
+  if (metadata.kind === "etcd") {
+    const read = [config.brokerDirectory, ...metadataFiles(metadata)];
+    if (etcdFolder !== undefined) read.push(etcdFolder);
+    return [
+      "--no-prompt",
+      `--allow-read=${read.join(",")}`,
+      `--allow-write=${config.brokerDirectory}`,
+      "--allow-net",
+    ];
+  }
+  const folders = [config.brokerDirectory, folderOf(metadata.path)].join(",");
   return [
     "--no-prompt",
     `--allow-read=${folders}`,

@@ -33,15 +33,17 @@ export function wasNotSent(error: unknown): boolean {
 
 /** etcd says no, or is not who it should be: no use to insist. */
 export function isRefusal(error: unknown): boolean {
-  return /PERMISSION_DENIED|UNAUTHENTICATED|INVALID_ARGUMENT|authentication failed|certificate/i
+  return /PERMISSION_DENIED|UNAUTHENTICATED|INVALID_ARGUMENT|authentication (failed|is not enabled)|certificate/i
     .test(messageOf(error));
 }
 
 export function unavailable(cause: unknown): MetadataUnavailableError {
   if (cause instanceof MetadataUnavailableError) return cause;
   return new MetadataUnavailableError(
-    `etcd did not answer: ${messageOf(cause).trim()}`,
-    { cause },
+    `etcd did not answer: ${
+      messageOf(cause).replace(/\s*Resolution note:\s*$/, "").trim()
+    }`,
+    { cause, isRefusal: isRefusal(cause) },
   );
 }
 

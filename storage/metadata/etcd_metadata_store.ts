@@ -119,6 +119,15 @@ export class EtcdMetadataStore implements MetadataStore {
     return new EtcdMetadataStore(client, codec, options);
   }
 
+  /** Of the member that answers, such as `3.4.23`. */
+  async version(): Promise<string> {
+    const { version } = await this.#call(
+      "repeatable",
+      (options) => this.#client.maintenance.status(options),
+    );
+    return version;
+  }
+
   async get(key: string): Promise<KeyValue | undefined> {
     checkKey(key);
     const { kvs } = await this.#range({ key: this.#codec.key(key) });

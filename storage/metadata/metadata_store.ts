@@ -106,6 +106,15 @@ export const METADATA_LIMITS = {
 /** The store cannot be reached, or did not answer in time: outcome unknown. */
 export class MetadataUnavailableError extends Error {
   override readonly name = "MetadataUnavailableError";
+  /** The store said no, or is not who it should be: it will not change. */
+  readonly isRefusal: boolean;
+  constructor(
+    message?: string,
+    options: { cause?: unknown; isRefusal?: boolean } = {},
+  ) {
+    super(message, { cause: options.cause });
+    this.isRefusal = options.isRefusal ?? false;
+  }
 }
 
 /**

@@ -88,7 +88,10 @@ Deno.test("broker without flags is three brokers on the quickstart's ports", asy
   );
   const [first] = cluster?.brokers ?? [];
   assertEquals(first.brokerDirectory, "data/broker-1");
-  assertEquals(first.metadata.path, "data/metadata/metadata.db");
+  assertEquals(first.metadata, {
+    kind: "sqlite",
+    path: "data/metadata/metadata.db",
+  });
   assertEquals(first.listenHostname, "127.0.0.1");
   assertEquals(first.supervised, true);
 });
@@ -140,7 +143,7 @@ Deno.test("Faults of single settings name the flag and the value", async () => {
   ]);
   assertEquals(await faults("--data-dir="), ["--data-dir: is empty"]);
   assertEquals(await faults("--metadata=mysql:x"), [
-    '--metadata: "mysql:x" is not of the form sqlite:<path>',
+    '--metadata: "mysql:x" is not of the form sqlite:<path> or etcd://<host>:<port>,...',
   ]);
   assertEquals(await faults("--topic-config=retention"), [
     '--topic-config: "retention" is not of the form name=value',
@@ -205,4 +208,86 @@ Deno.test("--help shows every setting with its variable, and no hidden one", asy
     assertStringIncludes(text, variable);
   }
   assert(!text.includes("--supervised"));
+});
+
+const ETCD = "--metadata=etcd://etcd1.lan:2379,etcd2.lan:2379";
+
+Deno.test("A broker on etcd becomes flags and itself again, without a password", async () => {
+  const flags = [
+    "--id=4",
+    ETCD,
+    "--metadata-prefix=/cluster-a",
+    "--metadata-user=streamnest",
+    "--metadata-password-file=/run/secrets/etcd",
+    "--metadata-ca=/tls/ca.pem",
+    "--metadata-cert=/tls/own.pem",
+    "--metadata-key=/tls/own.key",
+  ];
+  const { broker } = await read(flags);
+  assertEquals(broker?.metadata, {
+    kind: "etcd",
+    endpoints: [
+      { host: "etcd1.lan", port: 2379 },
+      { host: "etcd2.lan", port: 2379 },
+    ],
+    prefix: "/cluster-a",
+    user: "streamnest",
+    passwordFile: "/run/secrets/etcd",
+    caFile: "/tls/ca.pem",
+    certificateFile: "/tls/own.pem",
+    keyFile: "/tls/own.key",
+  });
+  const again = await read(brokerArguments(broker!).slice(1));
+  assertEquals(again.broker, broker);
+});
+
+Deno.test("Faults of settings of etcd are all told", async () => {
+  assertEquals(await faults("--metadata=etcd://root:secret@a:1"), [
+    "--metadata: has a user in it: use --metadata-user and " +
+    "--metadata-password-file",
+  ]);
+  assertEquals(await faults("--metadata=etcd://a:1,a:1"), [
+    "--metadata: a:1 is named twice",
+  ]);
+  assertEquals(await faults("--metadata=etcd://a"), [
+    '--metadata: "a" is not an address such as etcd1.lan:2379',
+  ]);
+  assertEquals(await faults("--metadata-prefix=a:b"), [
+    '--metadata-prefix: "a:b" is not 1 to 200 letters, digits and ' +
+    'characters of "._/-"',
+  ]);
+  assertEquals(await faults("--metadata-user=a"), [
+    "--metadata-user belongs to etcd: give --metadata=etcd://host:2379 as well",
+  ]);
+  assertEquals(
+    await faults(ETCD, "--metadata-user=a", "--metadata-cert=c"),
+    [
+      "--metadata-user and --metadata-password-file belong together: give " +
+      "both or none",
+      "--metadata-cert and --metadata-key belong together: give both or none",
+      "--metadata-cert needs --metadata-ca, which turns TLS on",
+    ],
+  );
+  assertEquals(
+    await faults("--metadata=etcd://10.0.0.1:2379", "--metadata-ca=ca.pem"),
+    [
+      "--metadata: with TLS, 10.0.0.1:2379 must be a host name, for " +
+      "certificates are checked by name",
+    ],
+  );
+  assertEquals(await faults(ETCD, "--id=1", "--host=0.0.0.0"), [
+    "--host=0.0.0.0 does not tell other machines where this one is: give " +
+    "--advertise as well",
+  ]);
+  assertEquals(await faults("--id=1", "--first-id=4"), [
+    "--first-id belongs to a cluster: --id names one broker",
+  ]);
+});
+
+Deno.test("A machine's brokers begin at the id that it is given", async () => {
+  const { cluster } = await read(["--count=2", "--first-id=4", ETCD]);
+  assertEquals(
+    cluster?.brokers.map(({ id, port, kafkaPort }) => [id, port, kafkaPort]),
+    [[4, 8080, 9092], [5, 8081, 9093]],
+  );
 });
