@@ -149,12 +149,7 @@ Deno.test("A broker's default of min.insync.replicas asks for no more than a top
 
 /** Brokers 1 to 4, of which 2 is about to leave and 3 is being emptied. */
 function unsettledCluster(): MetadataImage {
-  const values: [string, unknown][] = [[KEYS.balance, {
-    kind: "drain",
-    brokerId: 3,
-    throttleBytesPerSecond: null,
-    startedAtMs: 0,
-  }]];
+  const values: [string, unknown][] = [[KEYS.drainedBroker(3), {}]];
   for (const id of [1, 2, 3, 4]) {
     const broker = { id, host: "h", httpPort: id, kafkaPort: id, rack: null };
     const life = { incarnation: `${id}`, isLeaving: id === 2 };
