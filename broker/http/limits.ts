@@ -67,6 +67,8 @@ export interface HttpLimits {
   readonly longestLeaderRetryMs: number;
   /** How long a broker may take to answer once another leads in its place. */
   readonly deposedGraceMs: number;
+  /** How long a registration waits for the others to know the schema. */
+  readonly schemaSpreadMs: number;
   /** Partition descriptions read at one time for one topic description. */
   readonly partitionsAtOnce: number;
   readonly topicsPerPoll: number;
@@ -113,6 +115,7 @@ export const HTTP_LIMITS: HttpLimits = {
   leaderRetryMs: 50,
   longestLeaderRetryMs: 500,
   deposedGraceMs: 500,
+  schemaSpreadMs: 1000,
   partitionsAtOnce: 64,
   topicsPerPoll: CONTRACT_LIMITS.topicsPerPoll,
   offsetsPerCommit: 10_000,

@@ -227,6 +227,8 @@ export interface SchemaOperations {
   ): SchemaVersionAnswer | Failure;
   /** The schema as JSON text. */
   byId(id: number): { schema: string } | Failure;
+  /** The same, after a second look at the store before an id is unknown. */
+  find(id: number): Promise<{ schema: string } | Failure>;
 }
 
 export interface ClusterView {

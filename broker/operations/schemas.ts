@@ -111,6 +111,12 @@ export class Schemas implements SchemaOperations {
       : { schema: fact.schema };
   }
 
+  async find(id: number): Promise<{ schema: string } | Failure> {
+    if (this.#view.image.schemas.has(id)) return this.byId(id);
+    const image = await orUnavailable(() => this.#view.catchUp());
+    return image instanceof Failure ? image : this.byId(id);
+  }
+
   #subject(subject: string): SubjectImage | undefined {
     return this.#view.image.subjects.get(subject);
   }

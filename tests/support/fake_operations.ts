@@ -478,6 +478,7 @@ export class FakeOperations implements Operations {
         ? new Failure("RESOURCE_NOT_FOUND", `There is no version ${version}.`)
         : { subject, version, id: version, schemaType: "JSON", schema };
     },
+    find: (id) => Promise.resolve(this.schemas.byId(id)),
     byId: (id) => {
       for (const versions of this.clusterState.subjects.values()) {
         if (versions[id - 1] !== undefined) return { schema: versions[id - 1] };

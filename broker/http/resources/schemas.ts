@@ -37,9 +37,27 @@ export async function registerSchema(
   const fault = fields.fault();
   if (fault !== undefined) return fault;
   const registered = await door.operations.schemas.register(topic, schema);
-  return registered instanceof Failure
-    ? registered
-    : json({ status: "schema registered", ...registered });
+  if (registered instanceof Failure) return registered;
+  await untilKnown(door, registered.id);
+  return json({ status: "schema registered", ...registered });
+}
+
+/**
+ * Resolves when every broker that can be asked knows the schema, and so holds
+ * records to it: whoever registered it may produce anywhere.
+ */
+async function untilKnown(door: Door, id: number): Promise<void> {
+  const others = door.operations.cluster.describe().brokers
+    .filter((broker) => broker.alive && broker.id !== door.brokerId);
+  await Promise.all(others.map((broker) =>
+    door.forwarder.send(broker, {
+      method: "GET",
+      target: `/schemas/ids/${id}`,
+      timeoutMs: door.limits.schemaSpreadMs,
+      changes: false,
+      duty: "is to know the schema",
+    })
+  ));
 }
 
 function readSchema(fields: BodyFields, door: Door): Json {
@@ -109,7 +127,10 @@ export function getVersion(exchange: Exchange, door: Door): Result {
   );
 }
 
-export function getSchemaById(exchange: Exchange, door: Door): Result {
+export async function getSchemaById(
+  exchange: Exchange,
+  door: Door,
+): Promise<Result> {
   const fault = exchange.refuseQuery();
   if (fault !== undefined) return fault;
   const text = exchange.parameters[0];
@@ -123,10 +144,13 @@ export function getSchemaById(exchange: Exchange, door: Door): Result {
       { field: "id" },
     );
   }
-  const found = door.operations.schemas.byId(id);
-  return found instanceof Failure
+  const found = await door.operations.schemas.find(id);
+  if (!(found instanceof Failure)) {
+    return json({ schemaType: "JSON", schema: found.schema });
+  }
+  return found.code === "RESOURCE_NOT_FOUND"
     ? registryProblem(found, REGISTRY_CODES.schemaNotFound)
-    : json({ schemaType: "JSON", schema: found.schema });
+    : found;
 }
 
 /** `POST /subjects/{subject}/versions`. */
@@ -142,9 +166,11 @@ export async function registerVersion(
     return registryProblem(schema, REGISTRY_CODES.invalidSchema);
   }
   const registered = await door.operations.schemas.register(topic, schema);
-  return registered instanceof Failure
-    ? registryProblem(registered, REGISTRY_CODES.invalidSchema)
-    : json({ id: registered.id, version: registered.version });
+  if (registered instanceof Failure) {
+    return registryProblem(registered, REGISTRY_CODES.invalidSchema);
+  }
+  await untilKnown(door, registered.id);
+  return json({ id: registered.id, version: registered.version });
 }
 
 /** `POST /subjects/{subject}`: which version is this schema? */

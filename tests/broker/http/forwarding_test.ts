@@ -325,3 +325,29 @@ Deno.test("An answer of a leader that is not ours tells nothing", async () => {
   assertEquals(response.status, 503);
   assert((await response.json()).detail.includes("may or may not"));
 });
+
+Deno.test("A schema is registered when every broker that answers knows it", async () => {
+  const { first, doors, network } = three();
+  network.doors.delete("localhost:8082");
+  const known: number[] = [];
+  const { schemas } = doors[1].operations;
+  const { find } = schemas;
+  schemas.find = (id) => {
+    known.push(id);
+    return find(id);
+  };
+  const answer = await first.json("POST", "/register-schema", {
+    topic: "demo",
+    schema: { type: "object" },
+  });
+  assertEquals([answer.status, answer.id], ["schema registered", 1]);
+  assertEquals(known, [1]);
+  assertEquals(network.hops.length, 2);
+  // One that stands still holds nobody up for long.
+  schemas.find = () => new Promise(() => {});
+  const again = first.call("POST", "/subjects/demo-value/versions", {
+    schema: '{"type":"string"}',
+  });
+  await first.time.elapse(1000);
+  assertEquals((await again).status, 200);
+});
