@@ -58,9 +58,7 @@ export class IsrKeeper {
   propose(change: StateChange): void {
     if (this.#isClosed) return;
     this.#waiting.set(keyOf(change), change);
-    this.#running ??= this.#run().finally(() => {
-      this.#running = undefined;
-    });
+    this.#running ??= this.#run();
   }
 
   /** What is not decided yet stays so. */
@@ -75,15 +73,25 @@ export class IsrKeeper {
     const { timers } = this.#options.environment;
     // What else is wanted in this turn shares the first transaction.
     await new Promise<void>((resolve) => timers.soon(resolve));
-    while (this.#waiting.size > 0) {
-      const changes: StateChange[] = [];
-      for (const [key, change] of this.#waiting) {
-        if (changes.length === KEEPER_LIMITS.changesPerTransaction) break;
-        this.#waiting.delete(key);
-        if (this.#isCurrent(change)) changes.push(change);
+    try {
+      while (this.#waiting.size > 0) {
+        const changes = this.#take();
+        if (changes.length > 0) await this.#decide(changes);
       }
-      if (changes.length > 0) await this.#decide(changes);
+    } finally {
+      // In the very turn in which nothing waits: what comes next runs anew.
+      this.#running = undefined;
     }
+  }
+
+  #take(): StateChange[] {
+    const changes: StateChange[] = [];
+    for (const [key, change] of this.#waiting) {
+      if (changes.length === KEEPER_LIMITS.changesPerTransaction) break;
+      this.#waiting.delete(key);
+      if (this.#isCurrent(change)) changes.push(change);
+    }
+    return changes;
   }
 
   #isCurrent({ topicId, partition, base }: StateChange): boolean {

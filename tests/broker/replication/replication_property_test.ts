@@ -43,7 +43,7 @@ const action = fc.oneof(
     }),
   },
   // Each does or undoes, whichever there is to do.
-  ...(["power", "store", "disk"] as const).map((kind) => ({
+  ...(["power", "store", "deaf", "disk"] as const).map((kind) => ({
     weight: 3,
     arbitrary: fc.record({ kind: fc.constant(kind), broker }),
   })),
@@ -90,6 +90,12 @@ class History {
           return await this.#rejoin(step.broker);
         }
         return await this.#isolate(step.broker);
+      case "deaf": {
+        // Its lease still runs, and others may be elected all the same.
+        const node = set.node(step.broker);
+        if (node.isUp) node.run.store.faults.unreachable = true;
+        return;
+      }
       case "disk":
         if (set.node(step.broker).disk.holdSyncs) {
           return this.#release(step.broker);
@@ -209,7 +215,10 @@ class History {
   async heal(): Promise<void> {
     this.set.cuts.clear();
     for (const id of BROKERS) {
-      if (this.set.node(id).isUp) this.#release(id);
+      if (this.set.node(id).isUp) {
+        this.#release(id);
+        this.set.node(id).run.store.reconnect();
+      }
       await this.#rejoin(id);
       await this.#start(id);
     }
