@@ -11,6 +11,8 @@ const QUESTIONED_LINES = 400;
 const LONG_FILES: { readonly [path: string]: string } = {
   "contract/http.ts": "every shape of the HTTP API, to be read as one",
   "broker/group/group_coordinator.ts": "drives one state machine",
+  "broker/operations/operations.ts":
+    "all that both doors ask, to be read as one",
   "broker/replication/partition_replica.ts": "the one owner of a replica",
   "broker/transaction/transaction_coordinator.ts": "drives one state machine",
   "storage/log/log.ts": "the one owner of a log's offsets",
