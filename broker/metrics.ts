@@ -4,16 +4,17 @@
  * where the fact happens; what can be read when asked (sizes, offsets, memory)
  * is read when `/metrics` is.
  */
-import { Gauge, Registry } from "prom-client";
+import { Registry } from "prom-client";
 import { errorCodeOf } from "../contract/errors.ts";
 import type { ProcessFacts } from "./environment.ts";
 import type { HttpMetrics, HttpObservation } from "./http/server.ts";
 import type { KafkaMetrics, KafkaObservation } from "./kafka/metrics.ts";
-import type { RecordMetrics } from "./operations/records.ts";
 import type { MetadataImage } from "./cluster/metadata_image.ts";
+import type { RecordMetrics } from "./operations/records.ts";
 import { ControllerMetrics } from "./controller_metrics.ts";
 import type { PartitionReplica } from "./replication/partition_replica.ts";
 import { ReplicationMetrics } from "./replication_metrics.ts";
+import { registerStateGauges } from "./state_gauges.ts";
 import {
   type BucketTally,
   type Tally,
@@ -162,7 +163,12 @@ export class BrokerMetrics implements RecordMetrics, HttpMetrics, KafkaMetrics {
       registry: this.#registry,
       partitionLimit: METRIC_LIMITS.partitions,
     });
-    this.#registerReadOnScrape(sources);
+    registerStateGauges({
+      ...sources,
+      registry: this.#registry,
+      partitionLimit: METRIC_LIMITS.partitions,
+      kafkaConnections: () => this.#kafkaConnections,
+    });
   }
 
   get contentType(): string {
@@ -297,97 +303,6 @@ export class BrokerMetrics implements RecordMetrics, HttpMetrics, KafkaMetrics {
       help,
       labelNames,
       buckets: LATENCY_BUCKETS,
-    });
-  }
-
-  #registerReadOnScrape(sources: MetricsSources): void {
-    this.#partitionGauge(sources, {
-      name: "streamnest_partition_log_end_offset",
-      help: "The offset that the partition's next message will get",
-      read: (replica) => replica.log.logEndOffset,
-    });
-    this.#partitionGauge(sources, {
-      name: "streamnest_partition_high_watermark",
-      help: "The offset below which the partition can be read",
-      read: (replica) => replica.highWatermark,
-    });
-    this.#partitionGauge(sources, {
-      name: "streamnest_partition_log_start_offset",
-      help: "The first offset of the partition that can be read",
-      read: (replica) => replica.log.logStartOffset,
-    });
-    this.#partitionGauge(sources, {
-      name: "streamnest_partition_size_bytes",
-      help: "Bytes of the partition's log segments",
-      read: (replica) => replica.log.sizeBytes,
-    });
-    this.#gauge(
-      "streamnest_partitions_led",
-      "Partitions that this broker leads",
-      () => [...sources.replicas()].filter(({ isLeader }) => isLeader).length,
-    );
-    this.#gauge(
-      "streamnest_kafka_connections",
-      "Open connections of Kafka clients",
-      () => this.#kafkaConnections,
-    );
-    const { process } = sources;
-    this.#gauge(
-      "process_resident_memory_bytes",
-      "Resident memory of the process",
-      () => process.residentMemoryBytes(),
-    );
-    this.#gauge(
-      "process_heap_bytes",
-      "JavaScript heap in use",
-      () => process.heapUsedBytes(),
-    );
-    this.#gauge(
-      "process_cpu_seconds_total",
-      "User and system time of the process",
-      () => process.cpuSeconds(),
-    );
-    new Gauge({
-      name: "streamnest_build_info",
-      help: "Always 1; the version is its label",
-      labelNames: ["version"],
-      registers: [this.#registry],
-    }).set({ version: sources.version }, 1);
-  }
-
-  #gauge(name: string, help: string, read: () => number): void {
-    new Gauge({
-      name,
-      help,
-      registers: [this.#registry],
-      collect() {
-        this.set(read());
-      },
-    });
-  }
-
-  #partitionGauge(
-    sources: MetricsSources,
-    options: {
-      name: string;
-      help: string;
-      read(replica: PartitionReplica): number;
-    },
-  ): void {
-    new Gauge({
-      name: options.name,
-      help: `${options.help} (the first ${METRIC_LIMITS.partitions})`,
-      labelNames: ["topic", "partition"],
-      registers: [this.#registry],
-      collect() {
-        this.reset();
-        let count = 0;
-        for (const replica of sources.replicas()) {
-          if (count++ >= METRIC_LIMITS.partitions) break;
-          const { topic, partition } = replica;
-          this.set({ topic, partition }, options.read(replica));
-        }
-      },
     });
   }
 }
