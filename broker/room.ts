@@ -25,6 +25,7 @@ import type { Environment } from "./environment.ts";
 import { KafkaFetchSource } from "./kafka/fetch_source.ts";
 import type { Logger } from "./logger.ts";
 import { BrokerMetrics } from "./metrics.ts";
+import { Balance } from "./operations/balance.ts";
 import { Batches } from "./operations/batches.ts";
 import { Cluster } from "./operations/cluster.ts";
 import { FollowerFetches } from "./operations/follower_fetch.ts";
@@ -170,6 +171,7 @@ export class Room {
       }),
       schemas: new Schemas(view, guard),
       cluster: new Cluster({ view, membership, replicas, brokerId: config.id }),
+      balance: new Balance({ view, clock: environment.clock }),
       producers,
       groups: this.groups,
     };

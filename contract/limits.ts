@@ -22,6 +22,8 @@ export const CONTRACT_LIMITS = {
   memberNameLength: 200,
   /** Topics of one poll of a group's member. */
   topicsPerPoll: 100,
+  /** Slowest copying of new replicas that can be asked for: 1 KiB/s. */
+  leastThrottleBytesPerSecond: 1024,
 } as const;
 
 const TOPIC_NAME = /^[a-zA-Z0-9._-]+$/;

@@ -9,6 +9,13 @@ import { Failure } from "../../contract/errors.ts";
 import type { ResourceHandler } from "./exchange.ts";
 import { percentDecode } from "./input.ts";
 import { Refusal } from "./problem.ts";
+import {
+  cancelBalance,
+  drain,
+  getBalance,
+  rebalance,
+  undrain,
+} from "./resources/balance.ts";
 import { getCluster } from "./resources/cluster.ts";
 import { consume, consumePartition } from "./resources/consume.ts";
 import {
@@ -77,6 +84,11 @@ export const ROUTES: readonly Route[] = [
   route("GET", "/health/live", live),
   route("GET", "/health/ready", ready),
   route("GET", "/v1/cluster", getCluster),
+  route("POST", "/v1/cluster/rebalance", rebalance),
+  route("POST", "/v1/cluster/drain", drain),
+  route("POST", "/v1/cluster/undrain", undrain),
+  route("GET", "/v1/cluster/balance", getBalance),
+  route("DELETE", "/v1/cluster/balance", cancelBalance),
   route("GET", "/v1/topics", listTopicResources),
   route("POST", "/v1/topics", createTopic),
   route("GET", TOPIC, getTopic),

@@ -54,6 +54,7 @@ export function placeNew(
   },
 ): PartitionFact[] | Failure {
   const { replicationFactor, first, count } = options;
+  if (count === 0) return [];
   const brokers = placementCandidates(image, replicationFactor);
   if (brokers.length < replicationFactor) {
     return new Failure(

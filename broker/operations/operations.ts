@@ -8,6 +8,7 @@
  * forwards then, a Kafka client asks the leader itself.
  */
 import type { Failure } from "../../contract/errors.ts";
+import type { BalanceOperations } from "./balance.ts";
 import type {
   AlterTopicRequest,
   AssignedPartitions,
@@ -415,5 +416,6 @@ export interface Operations {
   readonly records: RecordOperations;
   readonly schemas: SchemaOperations;
   readonly cluster: ClusterOperations;
+  readonly balance: BalanceOperations;
   readonly producers: ProducerOperations;
 }

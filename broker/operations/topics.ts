@@ -32,6 +32,7 @@ import {
   placeNew,
   replicationFactorOf,
 } from "./new_replicas.ts";
+import { alteredFactor } from "./replication_factor.ts";
 import type {
   ChangeOptions,
   CreateOptions,
@@ -284,9 +285,17 @@ export class Topics implements TopicOperations {
   ): TopicFact | Failure {
     const config = mergedConfig(topic.config, change.config ?? {});
     if (config instanceof Failure) return config;
-    const insyncFault = change.config?.["min.insync.replicas"] === undefined
-      ? undefined
-      : minInsyncFault(config, topic.replicationFactor);
+    const replicationFactor = alteredFactor(
+      topic,
+      change.replicationFactor,
+      this.#options.view.image,
+    );
+    if (replicationFactor instanceof Failure) return replicationFactor;
+    const isInsyncFaced = replicationFactor !== topic.replicationFactor ||
+      change.config?.["min.insync.replicas"] !== undefined;
+    const insyncFault = isInsyncFaced
+      ? minInsyncFault(config, replicationFactor)
+      : undefined;
     if (insyncFault !== undefined) return insyncFault;
     const partitions = change.partitions ?? topic.partitions;
     const fault = partitionCountFault(partitions);
@@ -298,7 +307,7 @@ export class Topics implements TopicOperations {
         { field: "partitions" },
       );
     }
-    const { topicId, replicationFactor, isInternal } = topic;
+    const { topicId, isInternal } = topic;
     if (isInternal && partitions !== topic.partitions) {
       return internalGrowthFault(topic);
     }

@@ -5,6 +5,11 @@
  */
 import { Failure } from "../../contract/errors.ts";
 import type {
+  BalanceAnswer,
+  BalancePlanAnswer,
+  CancelBalanceAnswer,
+} from "../../contract/balance.ts";
+import type {
   BrokerDescription,
   GroupDescription,
   Json,
@@ -15,6 +20,7 @@ import type {
   TopicConfigEntry,
 } from "../../contract/http.ts";
 import { partitionForKey } from "../../contract/partitioner.ts";
+import type { BalanceOperations } from "../../broker/operations/balance.ts";
 import type {
   ClusterOperations,
   GroupOperations,
@@ -109,6 +115,24 @@ export interface GroupAnswers {
   leave: Failure | undefined;
 }
 
+/** What the operations that move replicas answer, set by a test. */
+export interface BalanceAnswers {
+  progress: BalanceAnswer;
+  begin: BalanceAnswer | BalancePlanAnswer | Failure;
+  undrain: BalanceAnswer | Failure;
+  cancel: CancelBalanceAnswer | Failure;
+}
+
+const NOTHING_MOVES: BalanceAnswer = {
+  running: null,
+  moving: [],
+  waitingPartitions: 0,
+  replicasToCopy: 0,
+  leadershipsToMove: 0,
+  stuck: { count: 0, partitions: [] },
+  brokers: [],
+};
+
 const NO_GROUP = new Failure("GROUP_ID_NOT_FOUND", "There is no such group.");
 
 export interface FakeOperationsOptions {
@@ -144,6 +168,14 @@ export class FakeOperations implements Operations {
     poll: NO_GROUP,
     commit: [],
     leave: undefined,
+  };
+  /** Requests to move replicas that came here. */
+  readonly balanceCalls: { name: string; request: unknown }[] = [];
+  readonly balanceAnswers: BalanceAnswers = {
+    progress: NOTHING_MOVES,
+    begin: NOTHING_MOVES,
+    undrain: NOTHING_MOVES,
+    cancel: { reverted: [], kept: [] },
   };
   #turn = 0;
   readonly #nowMs: () => number;
@@ -497,6 +529,23 @@ export class FakeOperations implements Operations {
     readiness: () => [{ name: "metadata", ok: this.ready }],
     onChange: (listener) => this.clusterState.onChange(listener),
   };
+
+  readonly balance: BalanceOperations = {
+    progress: () => this.balanceAnswers.progress,
+    rebalance: (request) => this.#balanceAnswer("begin", "rebalance", request),
+    drain: (request) => this.#balanceAnswer("begin", "drain", request),
+    undrain: (request) => this.#balanceAnswer("undrain", "undrain", request),
+    cancel: () => this.#balanceAnswer("cancel", "cancel", undefined),
+  };
+
+  #balanceAnswer<Name extends keyof BalanceAnswers>(
+    answer: Name,
+    name: string,
+    request: unknown,
+  ): Promise<BalanceAnswers[Name]> {
+    this.balanceCalls.push({ name, request });
+    return Promise.resolve(this.balanceAnswers[answer]);
+  }
 
   readonly producers: ProducerOperations = {
     allocate: () =>

@@ -63,6 +63,8 @@ export interface BalanceProgress {
   readonly stuck: readonly BalancedState[];
   /** Partitions on an emptied broker that nobody leads: nothing can be copied. */
   readonly leaderless: readonly BalancedState[];
+  /** Partitions that another broker leads in the end. */
+  readonly leadershipsToMove: number;
 }
 
 export interface BalanceView {
@@ -70,6 +72,8 @@ export interface BalanceView {
   readonly drained: ReadonlySet<number>;
   /** Dead brokers that are not waited for. */
   readonly gone: ReadonlySet<number>;
+  /** Replication factors that topics are about to have, by topic. */
+  readonly factors?: ReadonlyMap<string, number>;
 }
 
 /** Topics whose partitions were found as many replicas as they should have. */
@@ -147,6 +151,10 @@ export function balanceProgress(
       !isLed(state, image) &&
       state.replicas.some((id) => view.drained.has(id))
     ),
+    leadershipsToMove: states.entries().reduce((sum, [key, { state }]) => {
+      const [preferred] = moves.get(key) ?? targetOf(state);
+      return sum + (state.leader === preferred ? 0 : 1);
+    }, 0),
   };
 }
 
@@ -162,7 +170,8 @@ function targetIn(
       key,
       topic: topic.name,
       replicas: targetOf(state),
-      replicationFactor: topic.replicationFactor,
+      replicationFactor: view.factors?.get(topic.name) ??
+        topic.replicationFactor,
       leader: state.leader,
       isr: state.isr,
       isFixed: isMoving(state) || !isLed(state, image),

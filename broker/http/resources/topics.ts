@@ -145,9 +145,13 @@ export async function alterTopic(
   const change: AlterTopicRequest = {
     config: readConfig(fields, door),
     partitions: fields.integer("partitions", PARTITION_COUNT),
+    replicationFactor: fields.integer("replicationFactor", REPLICATION_FACTOR),
   };
-  if (change.config === undefined && change.partitions === undefined) {
-    fields.refuse("config", 'is missing, and so is "partitions"');
+  if (Object.values(change).every((value) => value === undefined)) {
+    fields.refuse(
+      "config",
+      'is missing, and so are "partitions" and "replicationFactor"',
+    );
   }
   const fault = fields.fault();
   if (fault !== undefined) return fault;

@@ -1,0 +1,300 @@
+/**
+ * What operators ask about where replicas are: an even spread, an empty broker,
+ * how far that is, and to leave it. Owns the asking: it writes the intent, which
+ * any broker may do, and the controller carries it out (`balance_steps.ts`). So
+ * it goes on when this broker, or the controller, ends.
+ */
+import { Failure } from "../../contract/errors.ts";
+import type {
+  BalanceAnswer,
+  BalancePlanAnswer,
+  CancelBalanceAnswer,
+  DrainRequest,
+  RebalanceRequest,
+} from "../../contract/balance.ts";
+import {
+  type Compare,
+  METADATA_LIMITS,
+  type Operation,
+} from "../../storage/metadata/metadata_store.ts";
+import {
+  balanceProgress,
+  deadBrokers,
+  receivers,
+} from "../cluster/controller/balance_steps.ts";
+import { type BalanceFact, KEYS } from "../cluster/facts.ts";
+import type { MetadataImage, TopicImage } from "../cluster/metadata_image.ts";
+import type { MetadataView } from "../cluster/metadata_view.ts";
+import type { Clock } from "../environment.ts";
+import { balanceAnswer, balancePlan } from "./balance_answers.ts";
+import { type Cancellable, sortMoves } from "./balance_cancel.ts";
+import { orUnavailable } from "./metadata_failure.ts";
+
+/** Replicas of the brokers' own topics, where there are enough brokers. */
+const INTERNAL_REPLICAS = 3;
+/** Others change the same keys at the same time: tried again so often. */
+const ATTEMPTS = 10;
+
+type Wish =
+  & Pick<BalanceFact, "kind" | "brokerId">
+  & Pick<RebalanceRequest, "throttleBytesPerSecond" | "dryRun">;
+
+export interface BalanceOperations {
+  /** As far as this broker knows. */
+  progress(): BalanceAnswer;
+  rebalance(
+    request: RebalanceRequest,
+  ): Promise<BalanceAnswer | BalancePlanAnswer | Failure>;
+  drain(
+    request: DrainRequest,
+  ): Promise<BalanceAnswer | BalancePlanAnswer | Failure>;
+  /** Lets a drained broker get replicas again; one that is not drained may. */
+  undrain(brokerId: number): Promise<BalanceAnswer | Failure>;
+  /** No more moves begin, and those under way are taken back. */
+  cancel(): Promise<CancelBalanceAnswer | Failure>;
+}
+
+export class Balance implements BalanceOperations {
+  readonly #view: MetadataView;
+  readonly #clock: Clock;
+
+  constructor({ view, clock }: { view: MetadataView; clock: Clock }) {
+    this.#view = view;
+    this.#clock = clock;
+  }
+
+  progress(): BalanceAnswer {
+    const { image } = this.#view;
+    return balanceAnswer(image, balanceProgress(image));
+  }
+
+  rebalance(request: RebalanceRequest) {
+    return orUnavailable(() => this.#begin({ ...request, kind: "rebalance" }));
+  }
+
+  drain(request: DrainRequest) {
+    return orUnavailable(() => this.#begin({ ...request, kind: "drain" }));
+  }
+
+  async #begin(
+    wish: Wish,
+  ): Promise<BalanceAnswer | BalancePlanAnswer | Failure> {
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      const image = await this.#view.catchUp();
+      const fault = unknownBroker(wish.brokerId, image) ??
+        (wish.dryRun ? undefined : alreadyRuns(image));
+      if (fault !== undefined) return fault;
+      const growing = wish.kind === "rebalance" ? growingTopics(image) : [];
+      const progress = balanceProgress(image, {
+        intent: wish,
+        drained: drainedBy(wish, image),
+        gone: deadBrokers(image),
+        factors: new Map(growing.map(({ topic, to }) => [topic.name, to])),
+      });
+      if (wish.dryRun) return balancePlan(progress);
+      if (wish.kind === "drain" && progress.stuck.length > 0) {
+        return noOtherBroker(wish.brokerId, progress.stuck, image);
+      }
+      if (await this.#writeIntent(wish, growing)) return this.progress();
+    }
+    return metOthers("The request");
+  }
+
+  async #writeIntent(
+    { kind, brokerId, throttleBytesPerSecond }: Wish,
+    growing: readonly { topic: TopicImage; to: number }[],
+  ): Promise<boolean> {
+    const intent: BalanceFact = {
+      kind,
+      ...(brokerId === undefined ? {} : { brokerId }),
+      throttleBytesPerSecond: throttleBytesPerSecond ?? null,
+      startedAtMs: this.#clock.nowMs(),
+    };
+    const compare: Compare[] = [
+      { key: KEYS.balance, target: "modRevision", equals: 0 },
+    ];
+    const success: Operation[] = [
+      { kind: "put", key: KEYS.balance, value: JSON.stringify(intent) },
+    ];
+    if (brokerId !== undefined) {
+      const key = KEYS.drainedBroker(brokerId);
+      success.push({ kind: "put", key, value: "{}" });
+    }
+    for (const { topic, to } of growing) {
+      const { topicId, partitions, config, isInternal } = topic;
+      const key = KEYS.topic(topic.name);
+      const equals = topic.modRevision;
+      compare.push({ key, target: "modRevision", equals });
+      const value = JSON.stringify({
+        topicId,
+        partitions,
+        replicationFactor: to,
+        config,
+        isInternal,
+      });
+      success.push({ kind: "put", key, value });
+    }
+    const { succeeded } = await this.#view.transact({ compare, success });
+    return succeeded;
+  }
+
+  undrain(brokerId: number): Promise<BalanceAnswer | Failure> {
+    return orUnavailable(async () => {
+      const image = await this.#view.catchUp();
+      const isBeingDrained = image.balance?.brokerId === brokerId;
+      const fault = unknownBroker(brokerId, image) ??
+        (isBeingDrained ? alreadyRuns(image) : undefined);
+      if (fault !== undefined) return fault;
+      const { succeeded } = await this.#view.transact({
+        compare: [unchangedIntent(image)],
+        success: [{ kind: "delete", key: KEYS.drainedBroker(brokerId) }],
+      });
+      return succeeded ? this.progress() : metOthers("The request");
+    });
+  }
+
+  cancel(): Promise<CancelBalanceAnswer | Failure> {
+    return orUnavailable(async () => {
+      const reverted = new Map<string, Cancellable>();
+      for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+        const image = await this.#view.catchUp();
+        const { back, kept } = sortMoves(image);
+        const isIdle = image.balance === undefined && back.length === 0;
+        if (isIdle && attempt === 0) {
+          return new Failure(
+            "NO_REASSIGNMENT_IN_PROGRESS",
+            "Neither a rebalance nor a drain runs",
+          );
+        }
+        if (isIdle) {
+          return {
+            reverted: [...reverted.values()].map(placeOf),
+            kept: kept.map((one) => ({ ...placeOf(one), reason: one.reason })),
+          };
+        }
+        if (!await this.#forgetIntent(image)) continue;
+        for (const one of await this.#revert(back)) reverted.set(one.key, one);
+      }
+      return metOthers("The cancellation");
+    });
+  }
+
+  /** First, so that the controller begins nothing meanwhile. */
+  async #forgetIntent(image: MetadataImage): Promise<boolean> {
+    const { balance } = image;
+    if (balance === undefined) return true;
+    const success: Operation[] = [{ kind: "delete", key: KEYS.balance }];
+    if (balance.kind === "drain" && balance.brokerId !== undefined) {
+      const key = KEYS.drainedBroker(balance.brokerId);
+      success.push({ kind: "delete", key });
+    }
+    const { succeeded } = await this.#view.transact({
+      compare: [unchangedIntent(image)],
+      success,
+    });
+    return succeeded;
+  }
+
+  async #revert(back: readonly Cancellable[]): Promise<Cancellable[]> {
+    const reverted: Cancellable[] = [];
+    const size = METADATA_LIMITS.operationsPerTransaction;
+    for (let start = 0; start < back.length; start += size) {
+      const some = back.slice(start, start + size);
+      const { succeeded } = await this.#view.transact({
+        compare: some.map(({ key, state }) => ({
+          key,
+          target: "modRevision",
+          equals: state.modRevision,
+        })),
+        success: some.map(({ key, next }) => ({
+          kind: "put",
+          key,
+          value: JSON.stringify(next),
+        })),
+      });
+      if (succeeded) reverted.push(...some);
+    }
+    return reverted;
+  }
+}
+
+function unchangedIntent({ balance }: MetadataImage): Compare {
+  const equals = balance?.modRevision ?? 0;
+  return { key: KEYS.balance, target: "modRevision", equals };
+}
+
+/** The brokers' own topics get the replicas that there are brokers for now. */
+function growingTopics(
+  image: MetadataImage,
+): { topic: TopicImage; to: number }[] {
+  const to = Math.min(INTERNAL_REPLICAS, receivers(image).length);
+  return [...image.topics.values()]
+    .filter(({ isInternal, replicationFactor }) =>
+      isInternal && replicationFactor < to
+    )
+    .map((topic) => ({ topic, to }));
+}
+
+function drainedBy(
+  { brokerId }: Wish,
+  { drained }: MetadataImage,
+): ReadonlySet<number> {
+  return brokerId === undefined ? drained : new Set([...drained, brokerId]);
+}
+
+function placeOf({ topic, partition }: Cancellable) {
+  return { topic: topic.name, partition };
+}
+
+function unknownBroker(
+  brokerId: number | undefined,
+  image: MetadataImage,
+): Failure | undefined {
+  if (brokerId === undefined || image.brokers.has(brokerId)) return undefined;
+  const known = [...image.brokers.keys()].sort((a, b) => a - b);
+  return new Failure(
+    "BROKER_ID_NOT_REGISTERED",
+    `There is no broker ${brokerId}; known are ${known.join(", ")}`,
+    { field: "brokerId" },
+  );
+}
+
+function alreadyRuns({ balance }: MetadataImage): Failure | undefined {
+  if (balance === undefined) return undefined;
+  const what = balance.kind === "drain"
+    ? `Broker ${balance.brokerId} is being drained`
+    : "A rebalance runs";
+  const since = new Date(balance.startedAtMs).toISOString();
+  return new Failure(
+    "REASSIGNMENT_IN_PROGRESS",
+    `${what} since ${since}: let it end, or cancel it first`,
+  );
+}
+
+function noOtherBroker(
+  brokerId: number | undefined,
+  stuck: readonly { topic: TopicImage; partition: number }[],
+  image: MetadataImage,
+): Failure {
+  const others = receivers(image).filter(({ id }) => id !== brokerId);
+  const [{ topic, partition }] = stuck;
+  const which = stuck.length === 1
+    ? `partition ${partition} of "${topic.name}" has`
+    : `${stuck.length} partitions (the first is ${partition} of "${topic.name}") have`;
+  const ids = others.map(({ id }) => id).join(", ");
+  return new Failure(
+    "INVALID_REPLICA_ASSIGNMENT",
+    `Broker ${brokerId} cannot be emptied: ${which} a replica on each broker that could take over (${
+      ids === "" ? "there is none" : ids
+    }). Add a broker, or lower the topic's replication factor`,
+    { field: "brokerId" },
+  );
+}
+
+function metOthers(what: string): Failure {
+  return new Failure(
+    "REQUEST_TIMED_OUT",
+    `${what} met other changes again and again: try again`,
+    { retryAfterMs: 1000 },
+  );
+}
