@@ -4,7 +4,7 @@
  * form of KIP-595) and the high watermark that it learns; refuses to know how
  * answers get here.
  */
-import { DiskFullError, StorageError } from "../../storage/error.ts";
+import { StorageError } from "../../storage/error.ts";
 import {
   InvalidBatchError,
   readBatchHeader,
@@ -190,7 +190,7 @@ export class FollowerRole {
 
   #say(message: string, to: number): void {
     const { log, topic, partition, highWatermark, logger } = this.#parts;
-    logger.info(message, {
+    const fields = {
       topic,
       partition,
       leader: this.leader,
@@ -198,7 +198,9 @@ export class FollowerRole {
       from: log.logEndOffset,
       to,
       highWatermark: highWatermark.value,
-    });
+    };
+    if (to >= highWatermark.value) return logger.info(message, fields);
+    logger.error("A replica gives up records that were committed", fields);
   }
 
   #failure(fault: unknown): Applied {
@@ -213,9 +215,6 @@ export class FollowerRole {
       return { kind: "failed", code: "CORRUPT_MESSAGE" };
     }
     if (!(fault instanceof StorageError)) throw fault;
-    if (!(fault instanceof DiskFullError) && !this.#parts.log.isOffline) {
-      throw fault;
-    }
     this.#parts.noteBroken(fault);
     return { kind: "failed", code: "KAFKA_STORAGE_ERROR" };
   }

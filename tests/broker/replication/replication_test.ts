@@ -630,3 +630,23 @@ Deno.test("A broker never goes on in an epoch in which an earlier run of it led"
   }
   await set.stop();
 });
+
+Deno.test("A follower whose folder cannot be made asks again later, and the others go on", async () => {
+  const set = await ReplicaSet.of({ config: { "min.insync.replicas": "1" } });
+  const { disk } = set.node(3);
+  disk.fault = ({ kind }) =>
+    kind === "createDirectory" ? { kind: "error" } : undefined;
+  const answer = set.node(1).produce(["a"]);
+  await set.time.elapse(7_000);
+  succeeded(await answer);
+  assertEquals(set.state.isr, [1, 2]);
+  assertEquals(set.node(3).run.faults, []);
+  assertEquals(
+    set.node(3).logged.filter((line) => line.includes("disk")).length,
+    1,
+  );
+  disk.fault = undefined;
+  await set.time.elapse(3_000);
+  assertEquals(set.state.isr, [1, 2, 3]);
+  await set.stop();
+});
