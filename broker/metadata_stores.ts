@@ -144,7 +144,9 @@ function startFault(
     return `--metadata: no etcd answered at ${names} within ` +
       `${METADATA_START_LIMITS.longestWaitMs / 1000} s (${fault.message})`;
   }
-  const advice = /certificate|tls|ssl/i.test(fault.message)
+  const advice = /NotCapable/.test(fault.message)
+    ? "give Deno --allow-net"
+    : /certificate|tls|ssl/i.test(fault.message)
     ? "check --metadata-ca, --metadata-cert and --metadata-key"
     : "check --metadata-user, --metadata-password-file and the user's role";
   return `--metadata: etcd at ${names} is not to be used (${fault.message}): ` +

@@ -33,7 +33,7 @@ export function wasNotSent(error: unknown): boolean {
 
 /** etcd says no, or is not who it should be: no use to insist. */
 export function isRefusal(error: unknown): boolean {
-  return /PERMISSION_DENIED|UNAUTHENTICATED|INVALID_ARGUMENT|authentication (failed|is not enabled)|certificate/i
+  return /PERMISSION_DENIED|UNAUTHENTICATED|INVALID_ARGUMENT|authentication (failed|is not enabled)|certificate|NotCapable/i
     .test(messageOf(error));
 }
 
