@@ -66,13 +66,14 @@ export async function reachVerdict(scene: Scene): Promise<Verdict> {
 }
 
 async function untilDone(stage: Stage, loads: readonly Load[]): Promise<void> {
-  let isDone = false;
-  Promise.all(loads.map((load) => load.done)).then(() => isDone = true);
+  const busy = new Set(loads);
+  for (const load of loads) load.done.then(() => busy.delete(load));
   const deadlineMs = END_DEADLINE_MS;
-  if (await until(() => isDone, { deadlineMs })) return;
+  if (await until(() => busy.size === 0, { deadlineMs })) return;
+  const names = [...busy].map(({ name }) => name).join(", ");
   stage.violation(
     "clients end when they are told to",
-    `not within ${deadlineMs / 1000} s`,
+    `${names} not within ${deadlineMs / 1000} s`,
   );
 }
 

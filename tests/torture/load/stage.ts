@@ -22,6 +22,7 @@ export interface Door {
 
 /** A client at work. */
 export interface Load {
+  readonly name: string;
   /** Resolves when it has ended, nothing on its way; never rejects. */
   readonly done: Promise<void>;
   /** It reads every offset of these slots, in order. */
@@ -119,7 +120,7 @@ export class Stage {
   /** A client's work; its failure is a violation. */
   load(name: string, done: Promise<void>, reader?: Load["reader"]): Load {
     const settled = done.catch((error) => this.violation(name, `${error}`));
-    return { done: settled, reader };
+    return { name, done: settled, reader };
   }
 
   violation(rule: string, detail: string): void {
