@@ -160,6 +160,13 @@ export function parsedOption<Value>(
     parse: (text: string) => Value | OptionFault;
   },
 ): OptionDeclaration<Value>;
+/** Nothing runs without it. */
+export function parsedOption<Value>(
+  options: Valued & {
+    required: true;
+    parse: (text: string) => Value | OptionFault;
+  },
+): OptionDeclaration<Value>;
 export function parsedOption<Value>(
   options: Valued & {
     required?: boolean;

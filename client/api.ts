@@ -3,6 +3,14 @@
  * address given; owns neither retries nor the choice of a broker.
  */
 import type {
+  BalanceAnswer,
+  BalancePlanAnswer,
+  CancelBalanceAnswer,
+  DrainRequest,
+  RebalanceRequest,
+  UndrainRequest,
+} from "../contract/balance.ts";
+import type {
   AlterTopicRequest,
   ClusterAnswer,
   ConsumeAnswer,
@@ -82,6 +90,41 @@ export class BrokerApi {
 
   cluster(address: string) {
     return this.#ask<ClusterAnswer>(address, { path: "/v1/cluster" });
+  }
+
+  balance(address: string) {
+    return this.#ask<BalanceAnswer>(address, { path: "/v1/cluster/balance" });
+  }
+
+  rebalance(address: string, request: RebalanceRequest) {
+    return this.#ask<BalanceAnswer | BalancePlanAnswer>(address, {
+      method: "POST",
+      path: "/v1/cluster/rebalance",
+      body: JSON.stringify(request),
+    });
+  }
+
+  drain(address: string, request: DrainRequest) {
+    return this.#ask<BalanceAnswer | BalancePlanAnswer>(address, {
+      method: "POST",
+      path: "/v1/cluster/drain",
+      body: JSON.stringify(request),
+    });
+  }
+
+  undrain(address: string, request: UndrainRequest) {
+    return this.#ask<BalanceAnswer>(address, {
+      method: "POST",
+      path: "/v1/cluster/undrain",
+      body: JSON.stringify(request),
+    });
+  }
+
+  cancelBalance(address: string) {
+    return this.#ask<CancelBalanceAnswer>(address, {
+      method: "DELETE",
+      path: "/v1/cluster/balance",
+    });
   }
 
   listTopics(address: string) {

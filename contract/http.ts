@@ -190,6 +190,8 @@ export interface BrokerDescription {
   alive: boolean;
   /** It is about to stop and hands over what it leads; only while it does. */
   leaving?: boolean;
+  /** It was drained, or is being: it gets no replicas; shown by `/v1/cluster`. */
+  drained?: boolean;
 }
 
 /** `GET /v1/topics`. */

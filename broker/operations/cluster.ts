@@ -36,7 +36,10 @@ export class Cluster implements ClusterOperations {
       controller: image.controller?.brokerId ?? null,
       brokers: [...image.brokers.values()]
         .sort((a, b) => a.id - b.id)
-        .map(brokerDescription),
+        .map((broker) => ({
+          ...brokerDescription(broker),
+          ...(image.drained.has(broker.id) ? { drained: true } : {}),
+        })),
     };
   }
 

@@ -37,6 +37,12 @@ const partitionsOption = integerOption({
   maximum: CONTRACT_LIMITS.partitionsPerTopic,
 });
 
+const replicationFactorOption = integerOption({
+  help: "On how many brokers each partition is kept",
+  minimum: 1,
+  maximum: 32_767,
+});
+
 export function topicCommands(terminal: Terminal): Command {
   const open = (name: string, meta: readonly string[]) =>
     new Session(`topic ${name}`, terminal, meta);
@@ -75,11 +81,7 @@ function createCommand(open: OpenSession): Command {
     options: {
       meta: metaOption,
       partitions: partitionsOption,
-      replicationFactor: integerOption({
-        help: "On how many brokers each partition is kept",
-        minimum: 1,
-        maximum: 32_767,
-      }),
+      replicationFactor: replicationFactorOption,
       config: configOption,
       json: jsonOption,
     },
@@ -214,19 +216,24 @@ function stateText({ leader, isr, replicas }: PartitionLocation): string {
 function alterCommand(open: OpenSession): Command {
   return defineCommand({
     name: "alter",
-    summary: "Change a topic's settings or add partitions",
+    summary: "Change a topic's settings or replicas, or add partitions",
     positionals: topicPositional,
     options: {
       meta: metaOption,
       partitions: partitionsOption,
+      replicationFactor: replicationFactorOption,
       config: configOption,
     },
     check(invocation) {
       const { given } = invocation;
-      const changes = given.has("partitions") || given.has("config");
+      const changes = ["partitions", "replicationFactor", "config"]
+        .some((name) => given.has(name));
       return [
         ...checkTopic(invocation),
-        ...changes ? [] : ["nothing to change: give --config or --partitions"],
+        ...changes ? [] : [
+          "nothing to change: give --config, --partitions or " +
+          "--replication-factor",
+        ],
       ];
     },
     run: ({ options, positionals: [topic] }) =>
@@ -236,12 +243,19 @@ function alterCommand(open: OpenSession): Command {
           (address) =>
             session.cluster.api.alterTopic(address, topic, {
               partitions: options.partitions,
+              replicationFactor: options.replicationFactor,
               config: configInput(options.config),
             }),
           { changes: true },
         );
         return await session.with(answer, async () => {
-          await session.printer.out(`Changed topic ${topic}.\n`);
+          await session.printer.out(
+            `Changed topic ${topic}.\n` +
+              (options.replicationFactor === undefined
+                ? ""
+                : "Its replicas are copied or let go now; see: " +
+                  "streamnest cluster status\n"),
+          );
           return EXIT_DONE;
         });
       }),

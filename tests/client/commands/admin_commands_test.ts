@@ -167,7 +167,7 @@ Deno.test("wrong topic commands, exit code 2", async () => {
     [
       ["topic", "alter", "demo"],
       "streamnest topic alter: nothing to change: " +
-      "give --config or --partitions\nTry: streamnest topic alter --help\n",
+      "give --config, --partitions or --replication-factor\nTry: streamnest topic alter --help\n",
     ],
     [
       ["topic", "create", "a/b", "--partitions=10001", "--config=x"],
@@ -309,28 +309,50 @@ Deno.test("schema list and get", async () => {
 });
 
 Deno.test("cluster status", async () => {
-  const { code, out } = await run(["cluster", "status"], () =>
-    Response.json({
-      clusterId: "c1",
-      version: "0.1.0",
-      brokerId: 1,
-      controller: 2,
-      brokers: [
-        { id: 1, http: "a:1", kafka: "a:2", rack: "r", alive: true },
-        { id: 2, http: "b:1", kafka: null, rack: null, alive: false },
-      ],
-      topics: 3,
-      partitions: 9,
-      partitionsWithoutLeader: 1,
-      underReplicatedPartitions: 2,
-    }));
+  const moving = {
+    running: null,
+    moving: [],
+    waitingPartitions: 0,
+    replicasToCopy: 0,
+    leadershipsToMove: 0,
+    stuck: { count: 0, partitions: [] },
+    brokers: [
+      { id: 1, alive: true, drained: false, replicas: 9, leaders: 8 },
+      { id: 2, alive: false, drained: true, replicas: 0, leaders: 0 },
+    ],
+  };
+  const { code, out } = await run(
+    ["cluster", "status"],
+    ({ path }) =>
+      path.endsWith("/balance") ? Response.json(moving) : Response.json({
+        clusterId: "c1",
+        version: "0.1.0",
+        brokerId: 1,
+        controller: 2,
+        brokers: [
+          { id: 1, http: "a:1", kafka: "a:2", rack: "r", alive: true },
+          {
+            id: 2,
+            http: "b:1",
+            kafka: null,
+            rack: null,
+            alive: false,
+            drained: true,
+          },
+        ],
+        topics: 3,
+        partitions: 9,
+        partitionsWithoutLeader: 1,
+        underReplicatedPartitions: 2,
+      }),
+  );
   assertEquals(code, 0);
   assertEquals(
     out,
     "Cluster c1, StreamNest 0.1.0\n\n" +
-      "BROKER  HTTP  KAFKA  RACK  STATE  ROLE\n" +
-      "     1  a:1   a:2    r     alive  -\n" +
-      "     2  b:1   -      -     down   controller\n\n" +
+      "BROKER  HTTP  KAFKA  RACK  REPLICAS  LEADERS  STATE          ROLE\n" +
+      "     1  a:1   a:2    r            9        8  alive          -\n" +
+      "     2  b:1   -      -            0        0  down, drained  controller\n\n" +
       "Topics: 3\nPartitions: 9\nWithout leader: 1\nUnder-replicated: 2\n",
   );
 });
