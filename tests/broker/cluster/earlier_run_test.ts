@@ -1,3 +1,4 @@
+import { EARLIER_RUN_LIMITS } from "../../../broker/cluster/earlier_run.ts";
 import { KEYS } from "../../../broker/cluster/facts.ts";
 import { ConfigurationError } from "../../../broker/config.ts";
 import { assert, assertEquals } from "../../support/assert.ts";
@@ -46,7 +47,7 @@ Deno.test("A broker is refused while another process of its id lives, and change
   const live = liveOf(cluster, 1);
   const starting = twinOf(one).start();
   const refused = refusal(starting);
-  await cluster.time.elapse(2_400);
+  await cluster.time.elapse(EARLIER_RUN_LIMITS.longestWaitMs - 100);
   assertEquals(await isSettled(refused), false);
   await cluster.time.elapse(400);
   const { message } = await refused;
