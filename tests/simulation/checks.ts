@@ -157,8 +157,14 @@ export class Checks {
     const ends = replicas.map((id) =>
       endOf(this.#cluster.machines[id - 1], folder, "current")
     );
-    return new Set(ends).size > 1
-      ? `the logs of ${replicas.join(",")} end at ${ends.join(",")}`
+    if (new Set(ends).size > 1) {
+      return `the logs of ${replicas.join(",")} end at ${ends.join(",")}`;
+    }
+    const leader = this.#cluster.machines[(fact.leader ?? 0) - 1];
+    const replica = leader?.room?.replicas.replica(topic.name, partition);
+    if (replica === undefined) return "nobody leads";
+    return replica.highWatermark < ends[0]
+      ? `the high watermark is ${replica.highWatermark} of ${ends[0]}`
       : undefined;
   }
 

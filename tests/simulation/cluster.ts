@@ -15,25 +15,26 @@ import { MachineDisk, ProcessFileSystem } from "./disk.ts";
 import { Http } from "./http.ts";
 import { type LinkOptions, Links } from "./links.ts";
 import { type DeathKind, SimulatedProcess } from "./process.ts";
+import type { SeededRandom } from "./random.ts";
 import { SimulatedStore } from "./store.ts";
-import { Tcp } from "./tcp.ts";
+import { type Power, Tcp } from "./tcp.ts";
 import type { World } from "./world.ts";
 
 export const HTTP_PORT = 8080;
 export const KAFKA_PORT = 9092;
-/** How soon a broker that ended is started again, as its supervisor does. */
-const START_AGAIN_MS = 300;
+/** How soon a broker that ended is started again: before or after its lease. */
+const START_AGAIN_MS = [100, 400, 2_000, 4_000];
 
 /** What broken variants change in the world of a broker. */
 export interface Seams {
   environment?(environment: Environment, machine: Machine): Environment;
   store?(store: MetadataStore, machine: Machine): MetadataStore;
+  readonly config?: Partial<BrokerConfig>;
 }
 
 export interface ClusterOptions {
   readonly brokers: number;
   readonly links: LinkOptions;
-  readonly config?: Partial<BrokerConfig>;
   readonly seams?: Seams;
 }
 
@@ -68,15 +69,28 @@ export class Cluster {
   readonly metadata: MemoryMetadata;
   readonly machines: Machine[] = [];
   readonly #options: ClusterOptions;
+  readonly #random: SeededRandom;
+  #isCalm = false;
+  readonly #whenOn = new Map<string, (() => void)[]>();
+  readonly #power: Power = {
+    isOn: (name) => this.#isOn(name),
+    whenOn: (name, action) => {
+      if (this.#isOn(name)) return action();
+      const actions = this.#whenOn.get(name) ?? [];
+      actions.push(action);
+      this.#whenOn.set(name, actions);
+    },
+  };
   readonly #tcp: Tcp;
   readonly #http: Http;
 
   constructor(world: World, options: ClusterOptions) {
     this.world = world;
     this.#options = options;
+    this.#random = world.random("cluster");
     this.links = new Links(world, options.links);
-    this.#tcp = new Tcp(this.links);
-    this.#http = new Http(this.links);
+    this.#tcp = new Tcp(this.links, this.#power);
+    this.#http = new Http(this.links, this.#power);
     this.metadata = new MemoryMetadata({
       clock: { nowMs: () => world.wallMs, monotonicMs: () => world.nowMs },
       timers: {
@@ -85,6 +99,16 @@ export class Cluster {
       },
     });
     for (let id = 1; id <= options.brokers; id++) this.addMachine();
+  }
+
+  /** Clients' machines always are. */
+  #isOn(name: string): boolean {
+    return this.machines.find((each) => each.name === name)?.isOn ?? true;
+  }
+
+  /** From now on nothing takes longer than it must. */
+  calm(): void {
+    this.#isCalm = true;
   }
 
   /** A machine whose broker has never run. */
@@ -115,8 +139,6 @@ export class Cluster {
 
   /** What a client of this process reaches the cluster by. */
   environmentOf(process: SimulatedProcess): Omit<Environment, "fileSystem"> {
-    const isOn = (name: string) =>
-      this.machines.find((machine) => machine.name === name)?.isOn ?? false;
     return {
       clock: process.clock,
       timers: process.timers,
@@ -129,9 +151,9 @@ export class Cluster {
       network: {
         serveHttp: ({ port }, handler) =>
           this.#http.serve(process, port, handler),
-        fetch: (url, init) => this.#http.fetch(process, url, init, isOn),
+        fetch: (url, init) => this.#http.fetch(process, url, init),
         listenTcp: ({ port }) => this.#tcp.listen(process, port),
-        connectTcp: (options) => this.#tcp.connect(process, options, isOn),
+        connectTcp: (options) => this.#tcp.connect(process, options),
       },
     };
   }
@@ -143,6 +165,8 @@ export class Cluster {
     if (machine.process?.isAlive) return;
     if (machine.hasLostPower) machine.disk.losePower();
     machine.hasLostPower = false;
+    for (const action of this.#whenOn.get(machine.name) ?? []) action();
+    this.#whenOn.delete(machine.name);
     const { world } = this;
     const process = new SimulatedProcess(world, machine.name);
     process.wallOffsetMs = machine.wallOffsetMs;
@@ -196,7 +220,10 @@ export class Cluster {
       machine.uncleanEnds.push({ atMs: world.nowMs, kind });
     }
     if (!machine.isWanted) return;
-    world.schedule(START_AGAIN_MS, () => {
+    const restMs = this.#isCalm ? START_AGAIN_MS[0] : this.#random.pick(
+      START_AGAIN_MS,
+    );
+    world.schedule(restMs, () => {
       if (machine.isWanted && machine.isOn) this.start(machine);
     });
   }
@@ -248,7 +275,7 @@ export class Cluster {
       kafkaPort: KAFKA_PORT,
       dataDirectory: "/data",
       defaultReplicationFactor: null,
-      ...this.#options.config,
+      ...this.#options.seams?.config,
     });
   }
 

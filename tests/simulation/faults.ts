@@ -200,6 +200,7 @@ export function makeFault(name: FaultName, context: FaultContext): void {
 /** Ends whatever faults began: machines run, ways are open, disks are well. */
 export function endFaults({ world, cluster }: FaultContext): void {
   world.say("FAULT", "all faults end");
+  cluster.calm();
   cluster.links.heal();
   cluster.links.options = { ...cluster.links.options, loss: 0 };
   for (const machine of cluster.machines) {

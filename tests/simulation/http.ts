@@ -7,7 +7,7 @@
 import type { HttpHandler, HttpListener } from "../../broker/environment.ts";
 import type { Links } from "./links.ts";
 import type { SimulatedProcess } from "./process.ts";
-import { machineOf } from "./tcp.ts";
+import { machineOf, type Power } from "./tcp.ts";
 
 interface Server {
   readonly process: SimulatedProcess;
@@ -18,10 +18,12 @@ interface Server {
 
 export class Http {
   readonly #links: Links;
+  readonly #power: Power;
   readonly #servers = new Map<string, Server>();
 
-  constructor(links: Links) {
+  constructor(links: Links, power: Power) {
     this.#links = links;
+    this.#power = power;
   }
 
   serve(
@@ -50,18 +52,18 @@ export class Http {
     process: SimulatedProcess,
     url: string,
     init: RequestInit,
-    isMachineOn: (machine: string) => boolean,
   ): Promise<Response> {
     const { host, hostname } = new URL(url);
     const exchange = new Exchange({
       links: this.#links,
+      power: this.#power,
       process,
       hostname,
       url,
       init,
     });
     return exchange.run(() => {
-      if (!isMachineOn(hostname)) return "silence";
+      if (!this.#power.isOn(hostname)) return "silence";
       return this.#servers.get(host) ?? "refused";
     });
   }
@@ -69,6 +71,7 @@ export class Http {
 
 interface ExchangeOptions {
   readonly links: Links;
+  readonly power: Power;
   readonly process: SimulatedProcess;
   readonly hostname: string;
   readonly url: string;
@@ -125,7 +128,9 @@ class Exchange {
     const leave = () => server.process.enter(() => gone.abort());
     this.#clientGone.signal.addEventListener("abort", leave);
     const forget = server.process.onDeath((kind) => {
-      if (kind !== "power") this.#fail("connection closed before the answer");
+      const fail = () => this.#fail("connection closed before the answer");
+      if (kind !== "power") fail();
+      else this.#options.power.whenOn(this.#options.hostname, fail);
     });
     const request = new Request(url, {
       method: init.method,

@@ -21,6 +21,8 @@ export interface Plan {
   /** Mean pause of a client between two requests. */
   readonly pauseMs: number;
   readonly segmentBytes: number | undefined;
+  /** Settings that all topics have besides. */
+  readonly topicConfig: { readonly [name: string]: string };
   readonly faults: readonly FaultName[];
   readonly meanFaultGapMs: number;
   /** How long the load and the faults last. */
@@ -46,6 +48,7 @@ export function planOf(seed: number): Plan {
     committers: random.chance(0.5) ? 1 : 0,
     pauseMs: random.pick([15, 40, 80]),
     segmentBytes: random.chance(0.3) ? random.integer(1024, 4096) : undefined,
+    topicConfig: {},
     faults: faultsOf(random),
     meanFaultGapMs: random.pick([250, 600, 1500]),
     durationMs: random.integer(3_000, 8_000),

@@ -231,8 +231,9 @@ class Simulation {
   }
 
   async #make(client: HttpClient, topic: TopicSpec): Promise<void> {
-    const { segmentBytes } = this.#plan;
+    const { segmentBytes, topicConfig } = this.#plan;
     const config = {
+      ...topicConfig,
       ...topic.level === "cache" ? { "flush.messages": "1000000" } : {},
       ...segmentBytes === undefined ? {} : { "segment.bytes": segmentBytes },
     };

@@ -15,6 +15,13 @@ import type { DeathKind, SimulatedProcess } from "./process.ts";
 /** Bytes under way or unread after which a write waits. */
 const WINDOW_BYTES = 256 * 1024;
 
+/** Which machines are on. */
+export interface Power {
+  isOn(machine: string): boolean;
+  /** Calls when the machine is on: now, or later. */
+  whenOn(machine: string, action: () => void): void;
+}
+
 type Arrival = { readonly bytes: Uint8Array } | "end" | "reset";
 
 /** One end of a connection. */
@@ -23,6 +30,7 @@ class End implements TcpConnection {
   readonly local: PeerAddress;
   readonly process: SimulatedProcess;
   readonly #links: Links;
+  readonly #power: Power;
   readonly #forget: () => void;
   peer!: End;
   /** Sent, and not read by the peer. */
@@ -40,11 +48,12 @@ class End implements TcpConnection {
 
   constructor(
     process: SimulatedProcess,
-    links: Links,
+    ways: { links: Links; power: Power },
     addresses: { local: PeerAddress; remote: PeerAddress },
   ) {
     this.process = process;
-    this.#links = links;
+    this.#links = ways.links;
+    this.#power = ways.power;
     this.local = addresses.local;
     this.remote = addresses.remote;
     this.#forget = process.onDeath((kind) => this.#ownerDied(kind));
@@ -106,8 +115,7 @@ class End implements TcpConnection {
   }
 
   #arrive(number: number, arrival: Arrival): void {
-    if (this.#isGone) return;
-    if (!this.process.isAlive) return this.#answerForTheDead();
+    if (this.#isGone) return this.#refuseForTheDead();
     this.#early.set(number, arrival);
     for (;;) {
       const next = this.#early.get(this.#nextToArrive);
@@ -120,11 +128,21 @@ class End implements TcpConnection {
     this.process.enter(() => this.#wake());
   }
 
-  /** The machine is there, the process is not: its system says so. */
-  #answerForTheDead(): void {
+  /** The machine knows of no such connection, once it is on again. */
+  #refuseForTheDead(): void {
+    const machine = machineOf(this.process);
+    const { peer } = this;
+    this.#power.whenOn(
+      machine,
+      () =>
+        this.#links.send(machine, machineOf(peer.process), () => peer.#lose()),
+    );
+  }
+
+  #lose(): void {
     if (this.#isGone) return;
-    this.#send("reset");
-    this.#isGone = true;
+    this.#isReset = true;
+    this.process.enter(() => this.#wake());
   }
 
   /** Power that goes off tells nobody. */
@@ -200,11 +218,13 @@ class Listener implements TcpListener {
 
 export class Tcp {
   readonly #links: Links;
+  readonly #power: Power;
   readonly #listeners = new Map<string, Listener>();
   #clientPorts = 40_000;
 
-  constructor(links: Links) {
+  constructor(links: Links, power: Power) {
     this.#links = links;
+    this.#power = power;
   }
 
   listen(process: SimulatedProcess, port: number): TcpListener {
@@ -222,7 +242,6 @@ export class Tcp {
   connect(
     process: SimulatedProcess,
     options: { hostname: string; port: number; signal?: AbortSignal },
-    isMachineOn: (machine: string) => boolean,
   ): Promise<TcpConnection> {
     const { hostname, port, signal } = options;
     const from = machineOf(process);
@@ -233,7 +252,7 @@ export class Tcp {
       });
       if (signal?.aborted) return reject(signal.reason);
       this.#links.send(from, hostname, () => {
-        if (!isMachineOn(hostname)) return;
+        if (!this.#power.isOn(hostname)) return;
         const listener = this.#listeners.get(`${hostname}:${port}`);
         if (listener === undefined) {
           this.#links.send(
@@ -263,11 +282,12 @@ export class Tcp {
       hostname: machineOf(listener.process),
       port: listener.port,
     };
-    const near = new End(process, this.#links, {
+    const ways = { links: this.#links, power: this.#power };
+    const near = new End(process, ways, {
       local: client,
       remote: server,
     });
-    const far = new End(listener.process, this.#links, {
+    const far = new End(listener.process, ways, {
       local: server,
       remote: client,
     });
