@@ -19,7 +19,7 @@ export const EARLIER_RUN_LIMITS = {
    * Past any lease that nobody renews: etcd's are of 2 s, ended up to half a
    * second late, and begin anew when etcd elects.
    */
-  longestWaitMs: 6000,
+  longestWaitMs: 4000,
   stepMs: 50,
 } as const;
 
