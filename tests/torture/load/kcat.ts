@@ -15,7 +15,8 @@ const TUNING = [
 ].flatMap((setting) => ["-X", setting]);
 
 /** kcat ends when it reaches no broker at all; that is its way, not our fault. */
-const NOBODY_THERE = /All broker connections are down/;
+const NOBODY_THERE =
+  /All broker connections are down|Failed to query metadata for topic/;
 
 function addresses(stage: Stage): string {
   return stage.brokers.map(({ kafka }) => kafka).join(",");
