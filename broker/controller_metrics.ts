@@ -4,6 +4,7 @@
  * held, so that a sum over brokers is right.
  */
 import { Gauge, type Registry } from "prom-client";
+import { isMoving } from "./cluster/controller/reassignment.ts";
 import type { Change } from "./cluster/controller/plan.ts";
 import type { MetadataImage } from "./cluster/metadata_image.ts";
 import { type Tally, TallyCounter } from "./tallies.ts";
@@ -82,6 +83,11 @@ function registerGauges(
     () => isController() ? imbalance(image()) : 0,
   );
   gauge(
+    "streamnest_reassigning_partitions",
+    "Partitions of the cluster whose replicas are being moved; told by the controller, 0 elsewhere",
+    () => isController() ? reassigning(image()) : 0,
+  );
+  gauge(
     "streamnest_live_brokers",
     "Brokers that hold their lease, as this broker sees it",
     () => image().aliveBrokers().length,
@@ -94,6 +100,16 @@ function offlinePartitions(image: MetadataImage): number {
     for (let index = 0; index < partitions; index++) {
       const leader = partitionStates[index]?.leader ?? null;
       if (leader === null || !image.isAlive(leader)) count++;
+    }
+  }
+  return count;
+}
+
+function reassigning({ topics }: MetadataImage): number {
+  let count = 0;
+  for (const { partitionStates } of topics.values()) {
+    for (const state of partitionStates) {
+      if (state !== undefined && isMoving(state)) count++;
     }
   }
   return count;

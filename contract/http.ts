@@ -179,6 +179,10 @@ export interface PartitionLocation {
   leaderEpoch: number;
   replicas: number[];
   isr: number[];
+  /** While replicas move: those of `replicas` that are still being copied. */
+  adding?: number[];
+  /** Those of `replicas` that go when all that come are in sync. */
+  removing?: number[];
 }
 export interface BrokerDescription {
   id: number;

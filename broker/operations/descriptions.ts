@@ -56,6 +56,10 @@ export function partitionLocations(
       leaderEpoch: state?.leaderEpoch ?? -1,
       replicas: [...state?.replicas ?? []],
       isr: [...state?.isr ?? []],
+      ...(state?.adding === undefined ? {} : { adding: [...state.adding] }),
+      ...(state?.removing === undefined
+        ? {}
+        : { removing: [...state.removing] }),
     };
   });
 }

@@ -208,9 +208,15 @@ function descriptionText(topic: TopicDescription): string {
 }
 
 /** What an operator looks for: a partition without a leader or with too few copies. */
-function stateText({ leader, isr, replicas }: PartitionLocation): string {
+function stateText(
+  { leader, isr, replicas, adding = [], removing = [] }: PartitionLocation,
+): string {
   if (leader === null) return "no leader";
-  return isr.length < replicas.length ? "under-replicated" : "ok";
+  const isMissing = replicas.some((id) =>
+    !isr.includes(id) && !adding.includes(id)
+  );
+  if (isMissing) return "under-replicated";
+  return adding.length + removing.length > 0 ? "moving" : "ok";
 }
 
 function alterCommand(open: OpenSession): Command {

@@ -84,7 +84,7 @@ export class Spread {
       for (const [at, from] of placed.replicas.entries()) {
         if (this.#roles.get(from) !== "empties") continue;
         const others = placed.replicas.filter((id) => id !== from);
-        const to = this.#bestFor(placed, others, placed.replicas);
+        const to = this.#bestFor(placed, others, placed.replicas, at === 0);
         if (to === undefined) stuck.push(placed.key);
         else if (!this.#isEnough && !placed.partition.isFixed) {
           this.#move(placed, placed.replicas.with(at, to));
@@ -234,6 +234,7 @@ export class Spread {
     { topic }: Placed,
     others: readonly number[],
     excluded: readonly number[] = others,
+    leads = false,
   ): number | undefined {
     let best: number | undefined;
     let bestCost: readonly number[] = [];
@@ -242,6 +243,7 @@ export class Spread {
       const cost = [
         this.#racks.crowding([...others, id]),
         this.#replicas.of(id),
+        leads ? this.#leads.of(id) : 0,
         this.#replicas.ofTopic(id, topic),
       ];
       if (best === undefined || isBefore(cost, bestCost)) {

@@ -1,5 +1,8 @@
 /** `GET /v1/cluster`: the cluster in numbers, as this broker sees it. */
-import type { ClusterAnswer } from "../../../contract/http.ts";
+import type {
+  ClusterAnswer,
+  PartitionLocation,
+} from "../../../contract/http.ts";
 import { json } from "../answer.ts";
 import type { Door, Exchange, Result } from "../exchange.ts";
 
@@ -19,9 +22,12 @@ export function getCluster(exchange: Exchange, door: Door): Result {
     partitions: partitions.length,
     partitionsWithoutLeader:
       partitions.filter(({ leader }) => leader === null).length,
-    underReplicatedPartitions:
-      partitions.filter(({ isr, replicas }) => isr.length < replicas.length)
-        .length,
+    underReplicatedPartitions: partitions.filter(isUnderReplicated).length,
   };
   return json(answer);
+}
+
+/** Replicas that are being added are not missed yet (KIP-455). */
+function isUnderReplicated({ replicas, isr, adding = [] }: PartitionLocation) {
+  return replicas.some((id) => !isr.includes(id) && !adding.includes(id));
 }

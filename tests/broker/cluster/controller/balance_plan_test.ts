@@ -198,3 +198,180 @@ Deno.test("balanceTarget() spreads ten thousand partitions in reasonable time", 
   assertEquals(loads(done, ids), [7500, 7500, 7500, 7500]);
   assert(gap(leads(done, ids)) <= 1);
 });
+
+/** Every way to give `count` of `ids` as replicas, in id order. */
+function subsets(ids: readonly number[], count: number): number[][] {
+  if (count === 0) return [[]];
+  return ids.flatMap((id, at) =>
+    subsets(ids.slice(at + 1), count - 1).map((rest) => [id, ...rest])
+  );
+}
+
+/** The most and the fewest replicas of one rack, as far as its brokers go. */
+function isSpreadOverRacks(
+  replicas: readonly number[],
+  rackOf: (id: number) => string,
+  ids: readonly number[],
+): boolean {
+  const racks = [...new Set(ids.map(rackOf))];
+  const sizes = racks.map((rack) =>
+    ids.filter((id) => rackOf(id) === rack).length
+  );
+  const counts = racks.map((rack) =>
+    replicas.filter((id) => rackOf(id) === rack).length
+  );
+  // Nothing can go from a rack with two more to one that has room.
+  return counts.every((count, from) =>
+    counts.every((other, to) =>
+      count - other < 2 || other === sizes[to] ||
+      from === to
+    )
+  );
+}
+
+const squares = (counts: readonly number[]) =>
+  counts.reduce((sum, count) => sum + count * count, 0);
+
+const arbitraryRacks = fc.record({
+  racks: fc.array(fc.constantFrom("a", "b", "c"), {
+    minLength: 2,
+    maxLength: 5,
+  }),
+  all: fc.array(fc.shuffledSubarray([1, 2, 3, 4, 5], { minLength: 1 }), {
+    minLength: 1,
+    maxLength: 3,
+  }),
+}).map(({ racks, all }) => {
+  const ids = racks.map((_, index) => index + 1);
+  const before = all.map((replicas) =>
+    replicas.filter((id) => ids.includes(id))
+  )
+    .map((replicas) => replicas.length > 0 ? replicas : [1]);
+  return { racks, ids, before };
+});
+
+Deno.test("balanceTarget() with racks is as even as its slow twin, which tries everything", () => {
+  fc.assert(
+    fc.property(arbitraryRacks, ({ racks, ids, before }) => {
+      const rackOf = (id: number) => racks[id - 1];
+      const brokers = ids.map((id) => broker(id, { rack: rackOf(id) }));
+      const all = partitions(...before);
+      const { moves } = balanceTarget(all, { brokers, isEvened: true });
+      const done = after(all, moves);
+      for (const { replicas } of done) {
+        assert(isSpreadOverRacks(replicas, rackOf, ids), `${replicas}`);
+      }
+      let best = Infinity;
+      const tryAll = (index: number, counts: readonly number[]) => {
+        if (index === before.length) {
+          best = Math.min(best, squares(counts));
+          return;
+        }
+        for (const replicas of subsets(ids, before[index].length)) {
+          if (!isSpreadOverRacks(replicas, rackOf, ids)) continue;
+          tryAll(
+            index + 1,
+            counts.map((count, at) =>
+              count + (replicas.includes(ids[at]) ? 1 : 0)
+            ),
+          );
+        }
+      };
+      tryAll(0, ids.map(() => 0));
+      assertEquals(squares(loads(done, ids)), best);
+      const again = balanceTarget(done, { brokers, isEvened: true });
+      assertEquals([...again.moves], []);
+    }),
+    { numRuns: 300 },
+  );
+});
+
+Deno.test("balanceTarget() spreads preferred leaders as evenly as its slow twin, which tries all of them", () => {
+  const arbitrary = fc.array(
+    fc.shuffledSubarray([1, 2, 3, 4], { minLength: 1 }),
+    { minLength: 1, maxLength: 6 },
+  );
+  fc.assert(
+    fc.property(arbitrary, (before) => {
+      const ids = [1, 2, 3, 4];
+      const all = partitions(...before);
+      const { moves } = balanceTarget(all, rebalance(...ids));
+      const done = after(all, moves);
+      let best = Infinity;
+      const tryAll = (index: number, counts: readonly number[]) => {
+        if (index === done.length) {
+          best = Math.min(best, squares(counts));
+          return;
+        }
+        for (const id of done[index].replicas) {
+          tryAll(
+            index + 1,
+            counts.map((count, at) => count + (ids[at] === id ? 1 : 0)),
+          );
+        }
+      };
+      tryAll(0, ids.map(() => 0));
+      assertEquals(squares(leads(done, ids)), best);
+    }),
+    { numRuns: 300 },
+  );
+});
+
+Deno.test("balanceTarget() empties brokers, keeps what others have, moves nothing that is fixed, in whatever steps", () => {
+  const arbitrary = fc.record({
+    roles: fc.array(fc.constantFrom("takes", "takes", "keeps", "empties"), {
+      minLength: 2,
+      maxLength: 6,
+    }),
+    all: fc.array(
+      fc.record({
+        replicas: fc.shuffledSubarray([1, 2, 3, 4, 5, 6], { minLength: 1 }),
+        isFixed: fc.boolean(),
+        factor: fc.integer({ min: 1, max: 4 }),
+      }),
+      { maxLength: 15 },
+    ),
+    isEvened: fc.boolean(),
+    limit: fc.integer({ min: 1, max: 5 }),
+  });
+  fc.assert(fc.property(arbitrary, ({ roles, all, isEvened, limit }) => {
+    const brokers = roles.map((role, index) =>
+      ({ id: index + 1, rack: null, role }) as const
+    );
+    const takers = brokers.filter(({ role }) => role === "takes").length;
+    const roleOf = (id: number) => roles[id - 1];
+    const before = all.map(({ replicas, isFixed, factor }, index) => {
+      const known = replicas.filter((id) => id <= roles.length);
+      return partition(`p${index}`, known.length > 0 ? known : [1], {
+        isFixed,
+        replicationFactor: factor,
+      });
+    });
+    let now: BalancedPartition[] = before;
+    for (let step = 0;; step++) {
+      assert(step < 300, "it goes on and on");
+      const { moves } = balanceTarget(now, { brokers, isEvened, limit });
+      if (moves.size === 0) break;
+      now = after(now, moves);
+    }
+    for (
+      const [index, { replicas, isFixed, replicationFactor }] of now.entries()
+    ) {
+      if (isFixed) {
+        assertEquals(replicas, before[index].replicas);
+        continue;
+      }
+      assertEquals(new Set(replicas).size, replicas.length);
+      assert(replicas.length <= replicationFactor);
+      const isComing = (id: number) =>
+        !before[index].replicas.includes(id) && roleOf(id) !== "takes";
+      assert(!replicas.some(isComing));
+      const hasAllTakers = replicas.filter((id) =>
+        roleOf(id) === "takes"
+      ).length === takers;
+      const isShort = replicas.length < replicationFactor ||
+        replicas.some((id) => roleOf(id) === "empties");
+      assert(!isShort || hasAllTakers);
+    }
+  }));
+});
