@@ -435,11 +435,16 @@ export class PartitionReplica {
     this.log.close();
   }
 
-  /** Ends all waits and removes the log. */
-  delete(): void {
+  /** Ends all waits: nobody uses it any more. */
+  retire(): void {
     this.#isStopping = true;
     this.#safeEnd.stop();
     this.resign();
+  }
+
+  /** Retires it and removes the log. */
+  delete(): void {
+    this.retire();
     this.log.delete();
   }
 }

@@ -13,7 +13,7 @@ import type {
   TopicImage,
 } from "../cluster/metadata_image.ts";
 import type { MetadataView } from "../cluster/metadata_view.ts";
-import type { Environment, Timer } from "../environment.ts";
+import type { Environment } from "../environment.ts";
 import type { Logger } from "../logger.ts";
 import {
   readTopicSettings,
@@ -23,19 +23,20 @@ import {
 import { AppendBudget } from "./append_queue.ts";
 import type { FetchSource } from "./fetch_source.ts";
 import { Fetchers } from "./fetchers.ts";
-import { handedOver, REPLICATION_LIMITS } from "./in_sync_rules.ts";
+import { flushAll } from "./flush_all.ts";
+import { handedOver } from "./in_sync_rules.ts";
 import { IsrKeeper } from "./isr_keeper.ts";
+import { LagWatch } from "./lag_watch.ts";
 import type { LeaderWorld } from "./leader_role.ts";
 import { LogCleaner } from "./log_cleaner.ts";
 import { OneATurn } from "./one_a_turn.ts";
 import { PartitionFolders } from "./partition_folders.ts";
 import { PartitionReplica } from "./partition_replica.ts";
+import { Removals } from "./removals.ts";
 
 export const REPLICA_LIMITS = {
   /** Open files of all logs together. */
   openFiles: 2000,
-  /** Logs that are flushed at a time when all of them are. */
-  flushesAtOnce: 64,
 } as const;
 
 export interface ReplicaManagerOptions {
@@ -79,7 +80,8 @@ export class ReplicaManager {
   readonly #firstAppends: OneATurn;
   readonly #keeper: IsrKeeper;
   readonly #fetchers: Fetchers;
-  #lagCheck: Timer | undefined;
+  readonly #removals: Removals;
+  readonly #lagWatch: LagWatch;
   /**
    * Epochs in which an earlier run of this broker led, as `topicId/index`. It may
    * have lost what followers hold: it never goes on in such an epoch.
@@ -98,6 +100,8 @@ export class ReplicaManager {
     this.#folders = new PartitionFolders(environment.fileSystem, directory);
     this.#keeper = new IsrKeeper(options);
     this.#fetchers = new Fetchers(options);
+    this.#lagWatch = new LagWatch(environment, () => this.replicas());
+    this.#removals = new Removals(environment.timers, logger);
     this.#cleaner = new LogCleaner({
       environment,
       logger,
@@ -133,7 +137,7 @@ export class ReplicaManager {
     }
     for (const log of opened) this.#hold(log);
     this.#cleaner.start();
-    this.#armLagCheck();
+    this.#lagWatch.start();
   }
 
   /** The lease is back: what waited for it goes on. */
@@ -182,7 +186,7 @@ export class ReplicaManager {
     const replicas = [...this.replicas()];
     // What is queued is written, and nothing more comes.
     for (const replica of replicas) replica.stop();
-    this.#lagCheck?.cancel();
+    this.#lagWatch.stop();
     await this.#fetchers.close();
     await this.#keeper.close();
     await this.#cleaner.stop();
@@ -195,6 +199,7 @@ export class ReplicaManager {
       }
     }
     this.#held.clear();
+    this.#removals.close();
     if (faults.length > 0) {
       throw new AggregateError(faults, "Some partitions did not close cleanly");
     }
@@ -268,23 +273,6 @@ export class ReplicaManager {
     return past !== undefined && leaderEpoch <= past;
   }
 
-  #armLagCheck(): void {
-    if (this.#isClosed) return;
-    const { clock, timers } = this.#options.environment;
-    const { lagCheckMs } = REPLICATION_LIMITS;
-    const armedAtMs = clock.monotonicMs();
-    this.#lagCheck = timers.after(lagCheckMs, () => {
-      const nowMs = clock.monotonicMs();
-      // This broker stood still: its followers could not fetch meanwhile.
-      const lateMs = nowMs - armedAtMs - lagCheckMs;
-      for (const replica of this.replicas()) {
-        if (lateMs > lagCheckMs) replica.excuse(lateMs);
-        replica.lookAround(nowMs);
-      }
-      this.#armLagCheck();
-    });
-  }
-
   /** Undefined, and said, when its files cannot be trusted. */
   #openLog(
     topic: TopicImage,
@@ -293,6 +281,7 @@ export class ReplicaManager {
     image: MetadataImage,
   ): OpenedLog | undefined {
     const { environment, logger } = this.#options;
+    this.#removals.finish(topic.name, partition);
     try {
       const isClaimed = this.#folders.keepOwn(topic, partition, image);
       const log = Log.open({
@@ -395,41 +384,9 @@ export class ReplicaManager {
         if (stays) continue;
         partitions.delete(partition);
         this.#fetchers.remove(replica);
-        this.#delete(replica);
+        this.#removals.add(replica);
       }
       if (partitions.size === 0) this.#held.delete(name);
     }
   }
-
-  /** What cannot be removed now is a stranger's at the next start. */
-  #delete(replica: PartitionReplica): void {
-    try {
-      replica.delete();
-    } catch (fault) {
-      if (!(fault instanceof StorageError)) throw fault;
-      const { topic, partition } = replica;
-      this.#options.logger.error("A partition's folder cannot be removed", {
-        topic,
-        partition,
-        cause: fault.message,
-      });
-    }
-  }
-}
-
-/** Together, because disks are good at that. Resolves to what went wrong. */
-async function flushAll(logs: readonly Log[]): Promise<unknown[]> {
-  const faults: unknown[] = [];
-  let next = 0;
-  const work = async () => {
-    while (next < logs.length) {
-      const log = logs[next++];
-      if (log.isOffline) continue;
-      await log.flush().catch((fault) => faults.push(fault));
-    }
-  };
-  await Promise.all(
-    Array.from({ length: REPLICA_LIMITS.flushesAtOnce }, work),
-  );
-  return faults;
 }
