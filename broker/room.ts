@@ -133,7 +133,12 @@ export class Room {
       view: this.view,
       brokerId: config.id,
     });
-    this.access = new PartitionAccess(this.view, this.replicas, config.id);
+    this.access = new PartitionAccess({
+      view: this.view,
+      replicas: this.replicas,
+      brokerId: config.id,
+      holdsLease: () => this.membership.holdsLease,
+    });
     const { access, view, replicas, membership, metrics } = this;
     const guard = new SchemaGuard(view);
     this.batches = new Batches({ access, guard, environment, metrics });

@@ -12,7 +12,7 @@ import { checkBatch, lookInto } from "./batch_rules.ts";
 import { epochFault } from "./epoch_fault.ts";
 import { internalTopicFault } from "./internal_topics.ts";
 import type { PartitionAccess } from "./partition_access.ts";
-import { endNotKnown, outOfRange, readBound } from "./read_bounds.ts";
+import { isBeyondEnd, outOfRange, readBound } from "./read_bounds.ts";
 import type { RecordMetrics } from "./records.ts";
 import type { SchemaGuard } from "./schema_guard.ts";
 
@@ -139,10 +139,28 @@ export class Batches {
       const isEnough = pass.sizeBytes >= options.minBytes || pass.isUrgent;
       if (isEnough || leftMs <= 0 || options.signal.aborted) {
         this.#count(options.partitions, pass.results);
-        return pass.results;
+        return await this.#confirmed(replicas, options.partitions, pass);
       }
       await this.#waitForAny(replicas, leftMs, options.signal);
     }
+  }
+
+  /** Whoever asked beyond an end is told so by who leads for certain only. */
+  async #confirmed(
+    replicas: readonly (PartitionReplica | Failure)[],
+    partitions: readonly FetchPartition[],
+    { results }: Pass,
+  ): Promise<(FetchedPartition | Failure)[]> {
+    const confirmed = [...results];
+    for (const [index, replica] of replicas.entries()) {
+      const isDoubtful = !(replica instanceof Failure) &&
+        results[index] instanceof Failure && replica.isLeader &&
+        isBeyondEnd(replica, partitions[index].fetchOffset);
+      if (!isDoubtful) continue;
+      const moved = await this.#options.access.confirmLeader(replica);
+      if (moved !== undefined) confirmed[index] = moved;
+    }
+    return confirmed;
   }
 
   async findOffset(
@@ -161,7 +179,9 @@ export class Batches {
     const { log } = replica;
     const bound = readBound(replica, options.readCommitted);
     const { target } = options;
-    const unknown = target === "earliest" ? undefined : endNotKnown(replica);
+    const unknown = target === "earliest"
+      ? undefined
+      : this.#options.access.endNotKnown(replica);
     if (target === "earliest" || target === "latest") {
       if (unknown !== undefined) return unknown;
       const isEarliest = target === "earliest";

@@ -12,26 +12,54 @@ import type { ReplicaManager } from "../replication/replica_manager.ts";
 import { brokerDescription } from "./descriptions.ts";
 import { orUnavailable } from "./metadata_failure.ts";
 import type { PartitionRoute } from "./operations.ts";
+import { endNotKnown } from "./read_bounds.ts";
+
+export interface PartitionAccessOptions {
+  readonly view: MetadataView;
+  readonly replicas: ReplicaManager;
+  readonly brokerId: number;
+  /** False once others may have taken over what this broker leads. */
+  holdsLease(): boolean;
+}
 
 export class PartitionAccess {
   readonly #view: MetadataView;
   readonly #replicas: ReplicaManager;
   readonly #brokerId: number;
+  readonly #holdsLease: () => boolean;
   #isHandingOver = false;
 
-  constructor(
-    view: MetadataView,
-    replicas: ReplicaManager,
-    brokerId: number,
-  ) {
-    this.#view = view;
-    this.#replicas = replicas;
-    this.#brokerId = brokerId;
+  constructor(options: PartitionAccessOptions) {
+    this.#view = options.view;
+    this.#replicas = options.replicas;
+    this.#brokerId = options.brokerId;
+    this.#holdsLease = options.holdsLease;
   }
 
   /** From now on nothing is appended here that another broker can take. */
   handOver(): void {
     this.#isHandingOver = true;
+  }
+
+  /**
+   * Why it cannot be said where the readable records end: this broker leads no
+   * more, or does not know yet (KIP-207). A stale end would send readers back.
+   */
+  endNotKnown(replica: PartitionReplica): Failure | undefined {
+    return this.#holdsLease() ? endNotKnown(replica) : replica.notLeader();
+  }
+
+  /**
+   * Before a reader is told that its offset lies beyond the end: it may have read
+   * further at a leader that this broker has not heard of. Undefined: this one
+   * leads, as the store says now.
+   */
+  async confirmLeader(replica: PartitionReplica): Promise<Failure | undefined> {
+    const epoch = replica.leaderEpoch;
+    const image = await orUnavailable(() => this.#view.catchUp());
+    const leads = !(image instanceof Failure) && epoch !== undefined &&
+      replica.leaderEpoch === epoch && this.#holdsLease();
+    return leads ? undefined : replica.notLeader();
   }
 
   /** What this broker knows now. */

@@ -33,6 +33,11 @@ export function outOfRange(
   );
 }
 
+/** Whether the offset is one that another leader may know of. */
+export function isBeyondEnd({ log }: PartitionReplica, asked: number): boolean {
+  return asked > log.logEndOffset;
+}
+
 /** Why it cannot be said where the readable records end. */
 export function endNotKnown(replica: PartitionReplica): Failure | undefined {
   return replica.knowsCommitted ? undefined : new Failure(

@@ -21,7 +21,7 @@ import type {
 } from "./operations.ts";
 import { internalTopicFault } from "./internal_topics.ts";
 import type { PartitionAccess } from "./partition_access.ts";
-import { endNotKnown, outOfRange } from "./read_bounds.ts";
+import { isBeyondEnd, outOfRange } from "./read_bounds.ts";
 import { readRecords } from "./read_records.ts";
 import { receiptOf } from "./receipts.ts";
 import type { SchemaGuard } from "./schema_guard.ts";
@@ -145,7 +145,10 @@ export class Records implements RecordOperations {
       : undefined;
     for (;;) {
       if (!replica.isLeader) return replica.notLeader();
-      const outside = outOfRange(replica, position);
+      const moved = isBeyondEnd(replica, position)
+        ? await access.confirmLeader(replica)
+        : undefined;
+      const outside = moved ?? outOfRange(replica, position);
       if (outside !== undefined) return outside;
       const result = replica.attempt(() =>
         readRecords(replica, { ...options, offset: position }, validate)
@@ -180,7 +183,8 @@ export class Records implements RecordOperations {
     const replica = await this.#options.access.requireLeader(topic, partition);
     if (replica instanceof Failure) return replica;
     if (query === "earliest") return replica.log.logStartOffset;
-    const end = () => endNotKnown(replica) ?? replica.lastStableOffset;
+    const end = () =>
+      this.#options.access.endNotKnown(replica) ?? replica.lastStableOffset;
     if (query === "latest") return end();
     const found = replica.attempt(() =>
       replica.log.findByTimestamp(query.timestampMs, replica.lastStableOffset)
@@ -195,7 +199,7 @@ export class Records implements RecordOperations {
   ): Promise<PartitionOffsets | Failure> {
     const replica = await this.#options.access.requireLeader(topic, partition);
     if (replica instanceof Failure) return replica;
-    const unknown = endNotKnown(replica);
+    const unknown = this.#options.access.endNotKnown(replica);
     if (unknown !== undefined) return unknown;
     const { log, highWatermark } = replica;
     return {
