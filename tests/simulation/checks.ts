@@ -149,7 +149,10 @@ export class Checks {
     const { topic, partition } = history;
     const fact = this.#facts.now(topic.name, partition);
     if (fact === undefined) return "it does not exist";
-    const { replicas, isr } = fact;
+    const { replicas, isr, adding = [], removing = [] } = fact;
+    if (adding.length + removing.length > 0) {
+      return `${adding} still come and ${removing} still go`;
+    }
     if (isr.length < replicas.length) {
       return `only ${isr.join(",")} of ${replicas.join(",")} are in sync`;
     }

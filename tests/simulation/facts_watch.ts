@@ -10,6 +10,7 @@ import { endOf } from "./replica_files.ts";
 import type { World } from "./world.ts";
 
 interface Version {
+  readonly topicId: string;
   readonly fact: PartitionFact;
   readonly fromMs: number;
 }
@@ -90,9 +91,11 @@ export class FactsWatch {
     // A topic and its partitions are made in one transaction, in any order.
     const topic = this.#topics.get(topicId) ?? this.#nameOf(topicId);
     const name = `${topic}-${index}`;
-    const versions = this.#versions.get(name) ?? [];
+    const known = this.#versions.get(name) ?? [];
+    // A topic that was removed and made again begins anew.
+    const versions = known.at(-1)?.topicId === topicId ? known : [];
     const before = versions.at(-1)?.fact;
-    versions.push({ fact, fromMs: this.#world.nowMs });
+    versions.push({ topicId, fact, fromMs: this.#world.nowMs });
     this.#versions.set(name, versions);
     const { leader, leaderEpoch, isr, replicas } = fact;
     // Of the fifty partitions of an internal topic one tells enough.
@@ -107,6 +110,7 @@ export class FactsWatch {
         }`,
       );
     }
+    if (before === undefined) this.#leaders.delete(name);
     this.#check(name, before, fact);
     const history = this.#history.partitions.find((each) => each.name === name);
     if (history !== undefined && before !== undefined) {

@@ -15,7 +15,8 @@ import type { World } from "./world.ts";
 export interface TopicSpec {
   readonly name: string;
   readonly partitions: number;
-  readonly replicationFactor: number;
+  /** The least that it ever had. */
+  replicationFactor: number;
   /** `disk`: flush.messages=1. `cache`: acknowledged from the page cache. */
   readonly level: "disk" | "cache";
 }

@@ -5,7 +5,6 @@
 import type { FileHandle, FileSystem } from "../../storage/file_system.ts";
 
 type ClassOf<Instance> = { readonly prototype: Instance };
-// deno-lint-ignore no-explicit-any
 type Method<Instance, Name extends keyof Instance> = Instance[Name] extends // deno-lint-ignore no-explicit-any
 (...parameters: infer Parameters extends any[]) => infer Result
   ? (this: Instance, ...parameters: Parameters) => Result

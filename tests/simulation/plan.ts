@@ -18,6 +18,7 @@ export interface Plan {
   readonly kafkaReaders: number;
   readonly groupMembers: number;
   readonly committers: number;
+  readonly operators: number;
   /** Mean pause of a client between two requests. */
   readonly pauseMs: number;
   readonly segmentBytes: number | undefined;
@@ -31,7 +32,11 @@ export interface Plan {
 
 export function planOf(seed: number): Plan {
   const random = new SeededRandom(seed, "plan");
-  const brokers = random.chance(0.75) ? 3 : random.integer(4, 5);
+  const operators = random.chance(0.35) ? 1 : 0;
+  // Only with a fourth broker is there anywhere to move to.
+  const brokers = random.chance(operators === 1 ? 0.3 : 0.8)
+    ? 3
+    : random.integer(4, 5);
   return {
     brokers,
     topics: topicsOf(random, brokers),
@@ -46,6 +51,7 @@ export function planOf(seed: number): Plan {
     kafkaReaders: random.integer(0, 2),
     groupMembers: random.chance(0.4) ? random.integer(1, 2) : 0,
     committers: random.chance(0.5) ? 1 : 0,
+    operators,
     pauseMs: random.pick([15, 40, 80]),
     segmentBytes: random.chance(0.3) ? random.integer(1024, 4096) : undefined,
     topicConfig: {},

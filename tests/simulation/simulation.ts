@@ -12,6 +12,7 @@ import { HttpProducer } from "./clients/http_producer.ts";
 import { HttpReader } from "./clients/http_reader.ts";
 import { KafkaProducer } from "./clients/kafka_producer.ts";
 import { KafkaReader } from "./clients/kafka_reader.ts";
+import { Operator } from "./clients/operator.ts";
 import { Cluster, type Seams, told } from "./cluster.ts";
 import { FactsWatch } from "./facts_watch.ts";
 import { endFaults, type FaultContext, makeFault } from "./faults.ts";
@@ -141,7 +142,7 @@ class Simulation {
       world,
       cluster: this.#cluster,
       checks: this.#checks,
-      topics: this.#plan.topics,
+      topics: [...this.#plan.topics],
       isOver: false,
       pauseMs: this.#plan.pauseMs,
     };
@@ -270,6 +271,9 @@ class Simulation {
     }
     for (let i = 1; i <= plan.committers; i++) {
       this.#begin(new Committer(load, `committer-${i}`));
+    }
+    for (let i = 1; i <= plan.operators; i++) {
+      this.#begin(new Operator(load, `operator-${i}`, this.#history));
     }
     this.#startGroup();
   }

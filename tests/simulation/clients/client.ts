@@ -14,7 +14,8 @@ export interface Load {
   readonly world: World;
   readonly cluster: Cluster;
   readonly checks: Checks;
-  readonly topics: readonly TopicSpec[];
+  /** That are there; more may come. */
+  readonly topics: TopicSpec[];
   /** Nothing new is begun; what was begun is brought to its end. */
   readonly isOver: boolean;
   /** The mean pause between two requests of a client. */

@@ -38,8 +38,8 @@ export interface GroupMemberOptions {
 
 export class GroupMember extends HttpClient {
   readonly #options: GroupMemberOptions;
-  /** Names the last answer that came. */
-  #ack: string | undefined;
+  /** Names the last answer that came; what was lost comes again. */
+  #ack = "none";
 
   constructor(load: Load, name: string, options: GroupMemberOptions) {
     super(load, name);
@@ -57,14 +57,20 @@ export class GroupMember extends HttpClient {
 
   async #poll(): Promise<boolean> {
     const { group, topic, deliveries } = this.#options;
-    const ack = this.#ack === undefined ? "" : `&ack=${this.#ack}`;
     const answer = await this.call(
       "GET",
       `/v1/groups/${group}/records?topics=${topic.name}&member=${this.name}` +
-        `&max=50&waitMs=300&sessionTimeoutMs=6000${ack}`,
+        `&max=50&waitMs=300&sessionTimeoutMs=6000&ack=${this.#ack}`,
     );
-    if (answer?.status !== 200) return false;
-    const { records, poll } = answer.body as GroupRecordsAnswer;
+    if (answer?.status !== 200) {
+      this.say(`poll: ${answer?.status ?? "no answer"} ${answer?.body?.code}`);
+      return false;
+    }
+    const { records, poll, state, unavailable } = answer
+      .body as GroupRecordsAnswer;
+    if (state !== "stable" || unavailable !== undefined) {
+      this.say(`poll: ${state} ${JSON.stringify(unavailable)}`);
+    }
     this.#ack = poll;
     for (const { partition, offset, message } of records) {
       this.load.checks.read(topic.name, partition, offset, message ?? "");

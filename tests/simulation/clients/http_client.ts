@@ -17,7 +17,7 @@ export interface HttpAnswer {
 export abstract class HttpClient extends Client {
   /** Undefined: no answer came, and what happened is not known. */
   async call(
-    method: "GET" | "POST",
+    method: "GET" | "POST" | "DELETE" | "PATCH",
     path: string,
     body?: unknown,
     options: { patienceMs?: number; machine?: { name: string } } = {},
