@@ -74,7 +74,6 @@ async function runBroker(config: BrokerConfig): Promise<number> {
       import("./broker/logger.ts"),
     ]);
   const { lockFolder } = await import("./broker/cluster/data_folder_lock.ts");
-  const { runningLine } = await import("./broker/cluster/lines.ts");
   revoke(["run", "env", "sys", "ffi"]);
   // Packages look for proxies and the like, which Deno would refuse loudly.
   process.env = {};
@@ -88,7 +87,7 @@ async function runBroker(config: BrokerConfig): Promise<number> {
     timers: environment.timers,
   });
   writeLine(Deno.stdout, startingLine(config));
-  const broker = await startBroker(
+  const starting = startBroker(
     config,
     environment,
     createLogger({
@@ -103,18 +102,34 @@ async function runBroker(config: BrokerConfig): Promise<number> {
       ? new ConfigurationError([portFault(config, error)], error)
       : error;
   });
+  const isClean = await serve(config, starting, stopAsked.promise);
+  environment.close();
+  lock.release();
+  return isClean ? 0 : EXIT_FAILED;
+}
+
+/** Until it is asked to stop, also while it starts, or fails; true: all is well. */
+async function serve(
+  config: BrokerConfig,
+  starting: Promise<RunningBroker>,
+  stopAsked: Promise<void>,
+): Promise<boolean> {
+  const { runningLine } = await import("./broker/cluster/lines.ts");
+  const broker = await Promise.race([starting, stopAsked]);
+  if (broker === undefined) {
+    return await stopInTime({
+      stop: () => starting.then((late) => late.stop(), () => {}),
+    });
+  }
   writeLine(Deno.stdout, runningLine(config));
   const failure = await Promise.race([
-    stopAsked.promise,
+    stopAsked,
     broker.failed.catch((error: Error) => error),
   ]);
   if (failure !== undefined) {
     writeLine(Deno.stderr, `Broker ${config.id} stops: ${failure.stack}`);
   }
-  const isClean = await stopInTime(broker);
-  environment.close();
-  lock.release();
-  return isClean && failure === undefined ? 0 : EXIT_FAILED;
+  return await stopInTime(broker) && failure === undefined;
 }
 
 function portFault(config: BrokerConfig, error: ListenError): string {
@@ -123,7 +138,9 @@ function portFault(config: BrokerConfig, error: ListenError): string {
     `(${error.message}): choose another one with ${flag}`;
 }
 
-async function stopInTime(broker: RunningBroker): Promise<boolean> {
+async function stopInTime(
+  broker: Pick<RunningBroker, "stop">,
+): Promise<boolean> {
   const { promise: late, resolve } = Promise.withResolvers<boolean>();
   const deadline = setTimeout(() => resolve(false), LONGEST_STOP_MS);
   const isClean = await Promise.race([broker.stop().then(() => true), late]);
