@@ -22,6 +22,9 @@ type Fault = (world: FaultWorld, step: FaultStep) => Promise<void>;
 
 /** Kills in a row. */
 const KILLS = 4;
+const BALANCE_ATTEMPTS = 100;
+const BALANCE_PAUSE_MS = 200;
+const ANSWER_MS = 5000;
 const SLOW_BITS_PER_SECOND = 2_000_000;
 
 /** Resolves when the fault is over. */
@@ -138,6 +141,29 @@ const FAULTS: Record<FaultKind, Fault> = {
     await pause(holdMs, signal);
   },
 
+  "drain a broker, and use it again": async (world, step) => {
+    await balance(world, "drain", { brokerId: step.broker });
+    await pause(step.holdMs, world.signal);
+    await useAgain(world, step);
+  },
+
+  "drain a broker, and kill the controller": async (world, step) => {
+    await balance(world, "drain", { brokerId: step.broker });
+    await (await controller(world, step)).kill();
+    await pause(step.holdMs, world.signal);
+    await world.cluster.start();
+    await useAgain(world, step);
+  },
+
+  "drain a broker, and kill it": async (world, step) => {
+    await balance(world, "drain", { brokerId: step.broker });
+    await pause(step.holdMs / 4, world.signal);
+    await world.cluster.broker(step.broker).kill();
+    await pause(step.holdMs, world.signal);
+    await world.cluster.start();
+    await useAgain(world, step);
+  },
+
   "full disk": async ({ cluster, signal }, { holdMs }) => {
     const { disk, broker } = cluster.smallDisk!;
     broker.note("has a full disk");
@@ -176,6 +202,41 @@ async function pauseBroker(
   cluster.broker(broker).pause();
   await pause(holdMs, signal);
   cluster.broker(broker).resume();
+}
+
+/** Replicas come back to a broker that was drained. */
+async function useAgain(
+  world: FaultWorld,
+  { broker }: FaultStep,
+): Promise<void> {
+  await balance(world, "undrain", { brokerId: broker });
+  await balance(world, "rebalance", {});
+}
+
+/** Asks for replicas to be moved, of brokers in turn until one agrees. */
+async function balance(
+  { cluster, stage, signal }: FaultWorld,
+  what: "drain" | "undrain" | "rebalance",
+  request: { brokerId?: number },
+): Promise<void> {
+  const refusals: string[] = [];
+  for (let attempt = 0; attempt < BALANCE_ATTEMPTS; attempt++) {
+    const { url } = cluster.brokers[attempt % cluster.brokers.length];
+    try {
+      const response = await fetch(`${url}/v1/cluster/${what}`, {
+        method: "POST",
+        body: JSON.stringify(request),
+        signal: AbortSignal.timeout(ANSWER_MS),
+      });
+      const text = await response.text();
+      if (response.ok) return;
+      refusals.push(text);
+    } catch (error) {
+      refusals.push(`${error}`);
+    }
+    await pause(BALANCE_PAUSE_MS, signal);
+  }
+  stage.violation("replicas can be moved", `${what}: ${refusals.at(-1)}`);
 }
 
 /** The broker that holds the office, else the step's. */

@@ -19,6 +19,7 @@ interface Arguments {
   minutes: number;
   seed: number;
   only: string[];
+  brokers: number;
   replicationFactor: number;
   hastePercent: number;
   withEtcd: boolean;
@@ -26,10 +27,10 @@ interface Arguments {
 }
 
 const USAGE = "usage: deno task torture [--minutes=5] [--seed=N] " +
-  "[--only=kill,pause] [--haste=30] [--etcd] [--replication-factor=3] " +
+  "[--only=kill,pause] [--haste=30] [--etcd] [--brokers=3] " +
+  "[--replication-factor=3] " +
   "[--broker-flag=--log-level=debug]";
 const DEFAULT_COURSE = {
-  brokers: 3,
   longestHoldMs: 6000,
   paceMs: 20,
   hasPatientClients: true,
@@ -41,6 +42,7 @@ function parse(args: readonly string[]): Arguments | undefined {
     minutes: 5,
     seed: crypto.getRandomValues(new Uint32Array(1))[0],
     only: [],
+    brokers: 3,
     replicationFactor: 3,
     hastePercent: 30,
     withEtcd: false,
@@ -58,6 +60,8 @@ function parse(args: readonly string[]): Arguments | undefined {
     } else if (name === "only") parsed.only = value.split(",");
     else if (name === "replication-factor" && /^[1-3]$/.test(value)) {
       parsed.replicationFactor = Number(value);
+    } else if (name === "brokers" && /^[3-7]$/.test(value)) {
+      parsed.brokers = Number(value);
     } else if (name === "haste" && Number(value) <= 100) {
       parsed.hastePercent = Number(value);
     } else if (name === "broker-flag") parsed.flags.push(value);
@@ -95,9 +99,12 @@ type Abilities = ReturnType<typeof abilities>;
 function possibleKinds(asked: Arguments, able: Abilities): FaultKind[] {
   const { only, replicationFactor } = asked;
   return (Object.keys(FAULT_KINDS) as FaultKind[]).filter((kind) => {
-    const need = FAULT_KINDS[kind];
-    const isPossible = need === "nothing" ||
-      (need === "network" ? able.withNetwork : able.withSmallDisk);
+    const isPossible = {
+      "nothing": true,
+      "network": able.withNetwork,
+      "small disk": able.withSmallDisk,
+      "spare broker": asked.brokers > replicationFactor,
+    }[FAULT_KINDS[kind]];
     // With one replica a disk that is lost is data that is lost.
     const isSurvivable = kind !== "replace a disk" || replicationFactor > 1;
     const isAsked = only.length === 0 ||

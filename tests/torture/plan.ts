@@ -24,6 +24,9 @@ export const FAULT_KINDS = {
   "rolling restart": "nothing",
   "replace a disk": "nothing",
   "metadata store away": "nothing",
+  "drain a broker, and use it again": "spare broker",
+  "drain a broker, and kill the controller": "spare broker",
+  "drain a broker, and kill it": "spare broker",
   "full disk": "small disk",
   "isolated broker": "network",
   "two brokers cut apart": "network",
@@ -32,7 +35,7 @@ export const FAULT_KINDS = {
 } as const;
 
 export type FaultKind = keyof typeof FAULT_KINDS;
-export type Need = "nothing" | "small disk" | "network";
+export type Need = (typeof FAULT_KINDS)[FaultKind];
 
 export interface FaultStep {
   readonly kind: FaultKind;

@@ -149,7 +149,6 @@ class TortureRun {
       transactions: this.#transactions,
       writing,
       reading,
-      replicationFactor: this.#options.replicationFactor,
     });
     return {
       ...verdict,

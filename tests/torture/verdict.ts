@@ -3,6 +3,7 @@
  * and everything is judged. Owns the order of that; the rules are in
  * `checker.ts` and `replicas.ts`.
  */
+import type { MetadataAnswer } from "../../contract/http.ts";
 import { readPartition } from "../e2e/support/http.ts";
 import { violationsOf } from "./checker.ts";
 import type { TortureCluster } from "./cluster.ts";
@@ -25,7 +26,6 @@ export interface Scene {
   /** Clients that write, and clients that read. */
   readonly writing: readonly Load[];
   readonly reading: readonly Load[];
-  readonly replicationFactor: number;
 }
 
 export interface Verdict {
@@ -50,6 +50,7 @@ export async function reachVerdict(scene: Scene): Promise<Verdict> {
   stage.stopReading();
   await untilDone(stage, reading);
   if (logs !== undefined) await checkCommits(scene, logs);
+  const metadata = await cluster.metadata();
   await stopBrokers(cluster, stage);
   const { slots, writers, readings, violations } = stage;
   if (logs === undefined) {
@@ -59,7 +60,7 @@ export async function reachVerdict(scene: Scene): Promise<Verdict> {
     violations: [
       ...violations,
       ...violationsOf({ slots, logs, writers, readings }),
-      ...compareReplicas(scene, logs),
+      ...compareReplicas(scene, logs, metadata),
     ],
     stored: logs.reduce((sum, log) => sum + log.length, 0),
   };
@@ -180,13 +181,18 @@ async function stopBrokers(
   }
 }
 
-function compareReplicas(scene: Scene, logs: Logs): Violation[] {
-  const { cluster, stage, replicationFactor } = scene;
-  if (replicationFactor < cluster.brokers.length) return [];
-  const folders = new Map(
-    cluster.brokers.map(({ id }) => [id, cluster.brokerFolder(id)]),
-  );
-  return stage.slots.flatMap((slot, index) =>
-    differences({ slot, highWatermark: logs[index].length, folders })
-  );
+function compareReplicas(
+  { cluster, stage }: Scene,
+  logs: Logs,
+  metadata: MetadataAnswer | undefined,
+): Violation[] {
+  return stage.slots.flatMap((slot, index) => {
+    const { topic, partition } = slot;
+    const state = metadata?.topic_partitions[topic]?.partitions[partition];
+    const folders = new Map(
+      (state?.replicas ?? []).map((id) => [id, cluster.brokerFolder(id)]),
+    );
+    const highWatermark = logs[index].length;
+    return differences({ slot, highWatermark, folders });
+  });
 }

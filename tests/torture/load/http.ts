@@ -21,7 +21,8 @@ export function plainHttp(stage: Stage, name: string): Load {
     for (let turn = 0; !signal.aborted; turn++) {
       const slot = turn % slots.length;
       const number = history.sent(slot);
-      const answer = await post(`http://${brokers[turn % 3].http}/produce`, {
+      const { http } = brokers[turn % brokers.length];
+      const answer = await post(`http://${http}/produce`, {
         ...slots[slot],
         message: history.value(number),
       });
