@@ -98,10 +98,11 @@ export class Coordinators {
     };
     this.#groupHost = this.#createGroupHost();
     this.#transactionHost = this.#createTransactionHost();
-    this.groups = new Groups(
-      this.#coordination(OFFSETS_TOPIC, groupPartition),
-      this.#groupHost,
-    );
+    this.groups = new Groups({
+      coordination: this.#coordination(OFFSETS_TOPIC, groupPartition),
+      host: this.#groupHost,
+      holdsLease: () => access.holdsLease,
+    });
     this.transactions = new Transactions(
       this.#coordination(TRANSACTIONS_TOPIC, transactionPartition),
       this.#transactionHost,

@@ -2,7 +2,7 @@
  * Consumer groups, for both doors: finds the group's coordinator and asks it.
  * The rules of groups are in `broker/group/`.
  */
-import { Failure } from "../../contract/errors.ts";
+import { type ErrorCode, Failure } from "../../contract/errors.ts";
 import type { BrokerImage } from "../cluster/metadata_image.ts";
 import type { CoordinatorHost } from "../coordinator/coordinator_host.ts";
 import { refusal } from "../group/answers.ts";
@@ -17,13 +17,31 @@ export type GroupHost = CoordinatorHost<
   never
 >;
 
+/**
+ * Answered from memory: a broker whose lease has ended would tell what was so
+ * before another took over, and a committed offset would go back.
+ */
+const NEED_LEASE: ReadonlySet<keyof GroupApi> = new Set([
+  "offsetFetch",
+  "describeGroup",
+]);
+
+export interface GroupsOptions {
+  readonly coordination: Coordination;
+  readonly host: GroupHost;
+  /** False once another broker may coordinate what this one did. */
+  holdsLease(): boolean;
+}
+
 export class Groups {
   readonly #coordination: Coordination;
   readonly #host: GroupHost;
+  readonly #holdsLease: () => boolean;
 
-  constructor(coordination: Coordination, host: GroupHost) {
+  constructor({ coordination, host, holdsLease }: GroupsOptions) {
     this.#coordination = coordination;
     this.#host = host;
+    this.#holdsLease = holdsLease;
   }
 
   /** The broker that coordinates the group, alive. */
@@ -49,13 +67,13 @@ export class Groups {
       ? partition
       : this.#host.runtime(partition);
     if (runtime instanceof Failure) {
-      const named = { ...request, type: name };
-      return refusal(
-        named as unknown as Parameters<typeof refusal>[0],
-        runtime.code,
-      );
+      return refused(name, request, runtime.code);
     }
-    return await runtime.request(name, request);
+    const response = await runtime.request(name, request);
+    // Looked at last: the lease may have ended while this was on its way.
+    return NEED_LEASE.has(name) && !this.#holdsLease()
+      ? refused(name, request, "NOT_COORDINATOR")
+      : response;
   }
 
   /** The groups that this broker coordinates; states empty means all. */
@@ -90,4 +108,13 @@ export class Groups {
       runtime.notify({ type: "topicDeleted", topic });
     }
   }
+}
+
+function refused<Name extends Exclude<keyof GroupApi, "listGroups">>(
+  name: Name,
+  request: GroupApi[Name]["request"],
+  code: ErrorCode,
+): GroupApi[Name]["response"] {
+  const named = { ...request, type: name };
+  return refusal(named as unknown as Parameters<typeof refusal>[0], code);
 }

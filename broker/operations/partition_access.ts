@@ -36,6 +36,11 @@ export class PartitionAccess {
     this.#holdsLease = options.holdsLease;
   }
 
+  /** False once others may have taken over what this broker leads. */
+  get holdsLease(): boolean {
+    return this.#holdsLease();
+  }
+
   /** From now on nothing is appended here that another broker can take. */
   handOver(): void {
     this.#isHandingOver = true;
