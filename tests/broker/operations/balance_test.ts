@@ -76,7 +76,10 @@ class Copying {
   async stop(): Promise<void> {
     let isOver = false;
     const stopping = this.cluster.stop().then(() => void (isOver = true));
-    while (!isOver) await this.rest();
+    for (let step = 0; !isOver; step++) {
+      assert(step < 2000, "a broker does not stop");
+      await this.rest();
+    }
     await stopping;
   }
 
@@ -244,5 +247,80 @@ Deno.test("A topic gets another replication factor", async () => {
     ).code,
     "INVALID_CONFIG",
   );
+  await copying.stop();
+});
+
+Deno.test("A rebalance ends well whichever transaction its controller dies in", async () => {
+  let deaths = 0;
+  for (const isCarriedOut of [true, false]) {
+    for (let nth = 1;; nth++) {
+      const copying = await three(8);
+      await copying.grow();
+      const [controller, other] = copying.brokers;
+      begun(await other.operations.balance.rebalance({}));
+      const { store } = controller;
+      const transact = store.transact.bind(store);
+      let transactions = 0;
+      let isDead = false;
+      store.transact = async (transaction) => {
+        if (++transactions < nth) return await transact(transaction);
+        if (transactions === nth && isCarriedOut) await transact(transaction);
+        isDead = true;
+        return await new Promise<never>(() => {});
+      };
+      for (let step = 0; copying.isRunning && !isDead; step++) {
+        assert(step < 300, "it goes on and on");
+        copying.copy("demo");
+        await copying.rest(100);
+      }
+      store.transact = transact;
+      if (isDead) {
+        deaths++;
+        await controller.kill();
+        await copying.rest(3000);
+        await controller.start();
+        await copying.rest(1000);
+      }
+      await copying.finish("demo");
+      copying.copy("demo");
+      await copying.rest(1000);
+      const { replicas, leaders } = copying.loads("demo");
+      assertEquals(replicas, [6, 6, 6, 6], `transaction ${nth}`);
+      assertEquals(leaders, [2, 2, 2, 2], `transaction ${nth}`);
+      await copying.stop();
+      if (!isDead) break;
+    }
+  }
+  assert(deaths > 6, `${deaths}`);
+});
+
+Deno.test("A rebalance waits for the broker that joined and restarts", async () => {
+  const copying = await three();
+  const fourth = await copying.grow();
+  begun(await copying.brokers[0].operations.balance.rebalance({}));
+  await copying.rest(100);
+  await fourth.kill();
+  await copying.rest(5000);
+  const { moving } = copying.brokers[0].operations.balance
+    .progress();
+  assertEquals(moving.length, 8);
+  for (const { waitsFor } of moving) {
+    assertEquals(waitsFor, "broker 4, which is down");
+  }
+  await fourth.start();
+  await copying.finish("demo");
+  assertEquals(copying.loads("demo").replicas, [9, 9, 9, 9]);
+  await copying.stop();
+});
+
+Deno.test("A rebalance waits a minute for a broker that is lost, and ends without it", async () => {
+  const copying = await three();
+  const fourth = await copying.grow();
+  begun(await copying.brokers[0].operations.balance.rebalance({}));
+  await copying.rest(100);
+  await fourth.kill();
+  await copying.rest(70_000);
+  await copying.finish("demo");
+  assertEquals(copying.loads("demo").replicas, [12, 12, 12, 0]);
   await copying.stop();
 });

@@ -1,0 +1,228 @@
+/** Moves of one partition's replicas, step by step, and taken back. */
+import fc from "fast-check";
+import {
+  Absences,
+  GONE_AFTER_MS,
+} from "../../../../broker/cluster/controller/absences.ts";
+import {
+  elect,
+  type Liveness,
+} from "../../../../broker/cluster/controller/election.ts";
+import {
+  cancelMove,
+  completeReassignment,
+  isMoving,
+  moveReplicas,
+  targetOf,
+} from "../../../../broker/cluster/controller/reassignment.ts";
+import { KEYS, type PartitionFact } from "../../../../broker/cluster/facts.ts";
+import { MetadataImage } from "../../../../broker/cluster/metadata_image.ts";
+import { assert, assertEquals } from "../../../support/assert.ts";
+
+function state(changes: Partial<PartitionFact> = {}): PartitionFact {
+  return {
+    leader: 1,
+    leaderEpoch: 4,
+    replicas: [1, 2, 3],
+    isr: [1, 2, 3],
+    ...changes,
+  };
+}
+
+function alive(...ids: number[]): Liveness {
+  return { isAlive: (id) => ids.includes(id), isLeaving: () => false };
+}
+
+Deno.test("moveReplicas() adds who comes in its place and lets nobody go yet", () => {
+  assertEquals(
+    moveReplicas(state(), [4, 2, 3]),
+    state({ replicas: [4, 2, 3, 1], adding: [4], removing: [1] }),
+  );
+  assertEquals(
+    moveReplicas(state(), [2, 1]),
+    state({ replicas: [2, 1, 3], removing: [3] }),
+  );
+  assertEquals(
+    moveReplicas(state(), [3, 1, 2]),
+    state({ replicas: [3, 1, 2] }),
+  );
+});
+
+Deno.test("cancelMove() brings the replicas back in their order", () => {
+  const moving = moveReplicas(state(), [4, 2, 5]);
+  assertEquals(
+    completeReassignment(cancelMove(moving), alive(1, 2, 3)) ??
+      cancelMove(moving),
+    state(),
+  );
+  // One that is in sync by now goes as any other: not while it leads alone.
+  const late = { ...moving, isr: [1, 2, 3, 4], leader: 4 };
+  const back = cancelMove(late);
+  assertEquals(back.removing, [4, 5]);
+  assertEquals(
+    completeReassignment(back, alive(1, 2, 3, 4)),
+    state({ leaderEpoch: 5 }),
+  );
+});
+
+Deno.test("completeReassignment() keeps a copy in sync while another that stays lacks records", () => {
+  const fewer = state({ replicas: [1, 2, 3], isr: [1, 3], removing: [3] });
+  assertEquals(completeReassignment(fewer, alive(1, 2, 3)), undefined);
+  assertEquals(
+    completeReassignment({ ...fewer, isr: [1, 2, 3] }, alive(1, 2, 3)),
+    state({ replicas: [1, 2], isr: [1, 2] }),
+  );
+  // A broker that was lost before is replaced all the same.
+  const replaced = state({
+    replicas: [1, 2, 4, 3],
+    isr: [1, 2, 4],
+    adding: [4],
+    removing: [3],
+  });
+  assertEquals(
+    completeReassignment(replaced, alive(1, 2, 4)),
+    state({ replicas: [1, 2, 4], isr: [1, 2, 4] }),
+  );
+});
+
+const ids = [1, 2, 3, 4, 5];
+const subset = fc.subarray(ids, { minLength: 1 });
+const event = fc.oneof(
+  fc.record({
+    kind: fc.constant("move"),
+    target: fc.shuffledSubarray(ids, { minLength: 1 }),
+  }),
+  fc.record({ kind: fc.constant("cancel") }),
+  fc.record({ kind: fc.constant("live"), alive: subset }),
+  fc.record({ kind: fc.constant("catch up"), id: fc.constantFrom(...ids) }),
+  fc.record({ kind: fc.constant("lag"), id: fc.constantFrom(...ids) }),
+);
+type Event = {
+  kind: string;
+  target?: number[];
+  alive?: number[];
+  id?: number;
+};
+
+Deno.test("Whatever moves, is cancelled, dies and lags: in-sync copies stay, and moves end", () => {
+  const whole = {
+    replicas: subset,
+    events: fc.array(event, { maxLength: 30 }),
+  };
+  fc.assert(
+    fc.property(fc.record(whole), ({ replicas, events }) => {
+      let living = new Set(ids);
+      let now: PartitionFact = {
+        leader: replicas[0],
+        leaderEpoch: 0,
+        replicas,
+        isr: replicas,
+      };
+      const brokers: Liveness = {
+        isAlive: (id) => living.has(id),
+        isLeaving: () => false,
+      };
+      const check = (next: PartitionFact) => {
+        assert(next.leaderEpoch >= now.leaderEpoch);
+        assertEquals(new Set(next.replicas).size, next.replicas.length);
+        assert(next.isr.length > 0);
+        for (const id of next.isr) {
+          // Nobody gets in sync by a move.
+          assert(next.replicas.includes(id) && now.isr.includes(id));
+        }
+        for (const id of [...next.adding ?? [], ...next.removing ?? []]) {
+          assert(next.replicas.includes(id));
+        }
+        if (next.leader !== now.leader) {
+          assert(next.leaderEpoch > now.leaderEpoch);
+          assert(next.leader === null || next.isr.includes(next.leader));
+        }
+        now = next;
+      };
+      const settle = () => {
+        for (let step = 0; step < 10; step++) {
+          const next = elect(now, brokers, { isUncleanAllowed: false }) ??
+            completeReassignment(now, brokers);
+          if (next === undefined) return;
+          const inSync = (each: PartitionFact) =>
+            each.isr.filter((id) => living.has(id)).length;
+          const before = inSync({
+            ...now,
+            isr: now.isr.filter((id) => !now.adding?.includes(id)),
+          });
+          assert(
+            inSync(next) >= Math.min(before, targetOf(next).length),
+            "a copy in sync was given away",
+          );
+          check(next);
+        }
+      };
+      const apply = ({ kind, target, alive, id = 0 }: Event) => {
+        if (kind === "move") check(moveReplicas(now, target!));
+        if (kind === "cancel" && isMoving(now)) check(cancelMove(now));
+        if (kind === "live") living = new Set(alive);
+        const isLed = now.leader !== null && living.has(now.leader);
+        const isFollower = now.replicas.includes(id) && id !== now.leader;
+        if (kind === "catch up" && isLed && isFollower && living.has(id)) {
+          now = { ...now, isr: [...new Set([...now.isr, id])] };
+        }
+        if (kind === "lag" && isLed && isFollower) {
+          now = { ...now, isr: now.isr.filter((one) => one !== id) };
+        }
+        settle();
+      };
+      for (const one of events) apply(one as Event);
+      apply({ kind: "live", alive: ids });
+      for (const id of ids) apply({ kind: "catch up", id });
+      assert(!isMoving(now), JSON.stringify(now));
+      assertEquals([...now.isr].sort(), [...now.replicas].sort());
+    }),
+    { numRuns: 500 },
+  );
+});
+
+function imageOf(replicas: number[], living: number[]): MetadataImage {
+  const entries: [string, unknown][] = [
+    ...[1, 2, 3].map((id): [string, unknown] => [
+      KEYS.broker(id),
+      { id, host: "h", httpPort: id, kafkaPort: id, rack: null },
+    ]),
+    ...living.map((id): [string, unknown] => [
+      KEYS.liveBroker(id),
+      { incarnation: `${id}` },
+    ]),
+    [KEYS.partition("t", 0), state({ replicas })],
+    [KEYS.topic("demo"), {
+      topicId: "t",
+      partitions: 1,
+      replicationFactor: replicas.length,
+      config: {},
+      isInternal: false,
+    }],
+  ];
+  return MetadataImage.of(
+    entries.map(([key, value], index) => ({
+      key,
+      value: JSON.stringify(value),
+      createRevision: index + 1,
+      version: 1,
+      modRevision: index + 1,
+    })),
+    entries.length,
+  );
+}
+
+Deno.test("Absences waits a minute for a broker that holds something", () => {
+  const absences = new Absences();
+  const gone = (image: MetadataImage, nowMs: number) => [
+    ...absences.gone(image, nowMs),
+  ];
+  const down = imageOf([1, 2], [1]);
+  // Broker 3 holds nothing.
+  assertEquals(gone(down, 1000), [3]);
+  assertEquals(gone(down, 1000 + GONE_AFTER_MS - 1), [3]);
+  assertEquals(gone(down, 1000 + GONE_AFTER_MS), [2, 3]);
+  assertEquals(gone(imageOf([1, 2], [1, 2]), 70_000), [3]);
+  assertEquals(gone(down, 80_000), [3]);
+  assertEquals(gone(down, 80_000 + GONE_AFTER_MS), [2, 3]);
+});
