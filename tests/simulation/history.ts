@@ -19,6 +19,8 @@ export interface TopicSpec {
   replicationFactor: number;
   /** `disk`: flush.messages=1. `cache`: acknowledged from the page cache. */
   readonly level: "disk" | "cache";
+  /** Written in transactions: not every record is to be read. */
+  readonly isTransactional?: boolean;
 }
 
 /** How many in-sync replicas an acknowledgement needs. */

@@ -19,6 +19,7 @@ export interface Plan {
   readonly groupMembers: number;
   readonly committers: number;
   readonly operators: number;
+  readonly transactors: number;
   /** Mean pause of a client between two requests. */
   readonly pauseMs: number;
   readonly segmentBytes: number | undefined;
@@ -52,6 +53,7 @@ export function planOf(seed: number): Plan {
     groupMembers: random.chance(0.4) ? random.integer(1, 2) : 0,
     committers: random.chance(0.5) ? 1 : 0,
     operators,
+    transactors: random.chance(0.25) ? 1 : 0,
     pauseMs: random.pick([15, 40, 80]),
     segmentBytes: random.chance(0.3) ? random.integer(1024, 4096) : undefined,
     topicConfig: {},

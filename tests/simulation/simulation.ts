@@ -14,6 +14,7 @@ import { KafkaProducer } from "./clients/kafka_producer.ts";
 import { KafkaReader } from "./clients/kafka_reader.ts";
 import { Operator } from "./clients/operator.ts";
 import { Cluster, type Seams, told } from "./cluster.ts";
+import { TransactionHistory, Transactor } from "./clients/transactor.ts";
 import { FactsWatch } from "./facts_watch.ts";
 import { endFaults, type FaultContext, makeFault } from "./faults.ts";
 import {
@@ -111,6 +112,14 @@ class Simulation {
   readonly #facts: FactsWatch;
   readonly #checks: Checks;
   readonly #faults: FaultContext;
+  readonly #transactional: TopicSpec = {
+    name: "transactions",
+    partitions: 2,
+    replicationFactor: 3,
+    level: "disk",
+    isTransactional: true,
+  };
+  readonly #transactions = new TransactionHistory();
   readonly #running = new Set<Client>();
   readonly #load: Load & { isOver: boolean };
 
@@ -213,8 +222,13 @@ class Simulation {
     });
   }
 
+  get #allTopics(): TopicSpec[] {
+    const { topics, transactors } = this.#plan;
+    return transactors > 0 ? [...topics, this.#transactional] : [...topics];
+  }
+
   async #makeTopics(): Promise<void> {
-    for (const topic of this.#plan.topics) {
+    for (const topic of this.#allTopics) {
       this.#begin(
         new Errand(
           this.#load,
@@ -260,7 +274,19 @@ class Simulation {
     for (let i = 1; i <= plan.kafkaProducers; i++) {
       this.#begin(new KafkaProducer(load, `kafka-${i}`, random.chance(0.6)));
     }
-    const { partitions } = this.#history;
+    const partitions = this.#history.partitions.filter(({ topic }) =>
+      topic.isTransactional !== true
+    );
+    for (let i = 1; i <= plan.transactors; i++) {
+      this.#begin(
+        new Transactor(
+          load,
+          `transactor-${i}`,
+          this.#transactional,
+          this.#transactions,
+        ),
+      );
+    }
     for (let i = 1; i <= plan.httpReaders; i++) {
       this.#begin(new HttpReader(load, `reader-${i}`, random.pick(partitions)));
     }
@@ -357,7 +383,14 @@ class Simulation {
         () => this.#running.size === 0,
         () => `${partition.name} cannot be read`,
       );
-      partition.checkAll(found);
+      if (partition.topic.isTransactional !== true) {
+        partition.checkAll(found);
+        continue;
+      }
+      const fault = this.#transactions.fault(found.map(({ value }) => value));
+      if (fault !== undefined) {
+        this.world.violated(`${partition.name}: ${fault}`);
+      }
     }
   }
 }
