@@ -9,6 +9,9 @@ import {
 import { type Load, pause, type Stage } from "./stage.ts";
 
 const MOST_RECORDS_PER_SEND = 5;
+/** Now and then one send brings many, so that segments fill. */
+const SENDS_PER_BURST = 25;
+const BURST_RECORDS = 400;
 const REQUEST_TIMEOUT_MS = 5000;
 const PATIENCE = { retries: 1000, initialRetryTime: 50, maxRetryTime: 500 };
 
@@ -36,7 +39,9 @@ export function writeKafkajs(stage: Stage, name: string): Load {
   const send = async (turn: number) => {
     const slot = turn % slots.length;
     const { topic, partition } = slots[slot];
-    const count = 1 + turn % MOST_RECORDS_PER_SEND;
+    const count = turn % SENDS_PER_BURST === 0
+      ? BURST_RECORDS
+      : 1 + turn % MOST_RECORDS_PER_SEND;
     const numbers = Array.from({ length: count }, () => history.sent(slot));
     const [{ baseOffset }] = await producer.send({
       topic,
