@@ -100,9 +100,13 @@ export function balanceSteps(
     const steps = lost.map((one) => ({ ...one, next: cancelMove(one.state) }));
     return { steps, isDone: false };
   }
+  // What nobody leads stands still and should not hold up the others.
+  const room = BALANCE_LIMITS.movesAtOnce -
+    moving.filter(({ state }) => isLed(state, image)).length;
+  if (room <= 0) return { steps: [], isDone: false };
   const view = { intent, drained, gone };
   const target = targetIn(image, states, view, BALANCE_LIMITS.movesAtOnce);
-  const steps = beginMoves(image, states, target, moving);
+  const steps = beginMoves(image, states, target, room);
   const isDone = target.moves.size === 0 && moving.length === 0 &&
     (intent?.kind !== "drain" || isEmpty(states, intent.brokerId));
   return { steps, isDone };
@@ -112,18 +116,16 @@ function beginMoves(
   image: MetadataImage,
   states: ReadonlyMap<string, BalancedState>,
   target: BalanceTarget,
-  moving: readonly BalancedState[],
+  room: number,
 ): BalanceStep[] {
-  // What nobody leads stands still and should not hold up the others.
-  let room = BALANCE_LIMITS.movesAtOnce -
-    moving.filter(({ state }) => isLed(state, image)).length;
+  let left = room;
   const steps: BalanceStep[] = [];
   for (const [key, replicas] of target.moves) {
     if (steps.length >= BALANCE_LIMITS.changesPerStep) break;
     const one = states.get(key)!;
     const next = moveReplicas(one.state, replicas);
     if (!(next.adding ?? []).every((id) => isReady(id, image))) continue;
-    if (isMoving(next) && room-- <= 0) continue;
+    if (isMoving(next) && left-- <= 0) continue;
     steps.push({ ...one, next });
   }
   return steps;

@@ -14,6 +14,13 @@ interface Placed {
   replicas: readonly number[];
 }
 
+/** One of the moves that make a way from a full broker to an empty one. */
+interface Hop {
+  readonly from: number;
+  readonly to: number;
+  readonly placed: Placed;
+}
+
 export class Spread {
   readonly #placed: readonly Placed[];
   readonly #roles: ReadonlyMap<number, BalancedBroker["role"]>;
@@ -169,13 +176,14 @@ export class Spread {
       const path = this.#path(from, emptiestFirst, isLess, find);
       if (path === undefined) continue;
       const before: [Placed, readonly number[]][] = [];
-      for (let end = path.length - 1; end > 0; end--) {
-        const placed = find(path[end - 1], path[end]);
+      for (const { from, to, placed: found } of path) {
+        // What was found first still holds before anything has moved.
+        const placed = before.length === 0 ? found : find(from, to);
         if (placed === undefined) break;
         before.push([placed, placed.replicas]);
-        apply(placed, path[end - 1], path[end]);
+        apply(placed, from, to);
       }
-      if (before.length === path.length - 1) return true;
+      if (before.length === path.length) return true;
       // One move stood in the way of the next: as if nothing had been.
       for (const [placed, replicas] of before.reverse()) {
         this.#change(placed, replicas);
@@ -184,21 +192,25 @@ export class Spread {
     return false;
   }
 
-  /** The shortest way, breadth first; the emptiest ends come first. */
+  /** The shortest way, its end first; the emptiest ends are tried first. */
   #path(
     start: number,
     emptiestFirst: readonly number[],
     isEnd: (id: number) => boolean,
     find: (from: number, to: number) => Placed | undefined,
-  ): number[] | undefined {
-    const cameFrom = new Map<number, number>([[start, start]]);
-    for (const from of cameFrom.keys()) {
+  ): readonly Hop[] | undefined {
+    const cameBy = new Map<number, Hop | undefined>([[start, undefined]]);
+    for (const from of cameBy.keys()) {
       for (const to of emptiestFirst) {
-        if (cameFrom.has(to) || find(from, to) === undefined) continue;
-        cameFrom.set(to, from);
+        if (cameBy.has(to)) continue;
+        const placed = find(from, to);
+        if (placed === undefined) continue;
+        cameBy.set(to, { from, to, placed });
         if (!isEnd(to)) continue;
-        const path = [to];
-        while (path[0] !== start) path.unshift(cameFrom.get(path[0])!);
+        const path: Hop[] = [];
+        for (let hop = cameBy.get(to); hop; hop = cameBy.get(hop.from)) {
+          path.push(hop);
+        }
         return path;
       }
     }

@@ -30,20 +30,21 @@ export class Tallies<Item extends { readonly topic: string }> {
    * `to`, so that topics are spread evenly too.
    */
   *mostCrowded(from: number, to: number): Generator<Iterable<Item>> {
-    const topics = [...this.#items.get(from) ?? []]
-      .filter(([, items]) => items.size > 0)
-      .map(([topic, items]) => ({
-        items,
-        gain: items.size - this.ofTopic(to, topic),
-      }));
-    // The first is nearly always enough: it need not be sorted for.
-    let first: typeof topics[number] | undefined;
-    for (const one of topics) {
-      if (first === undefined || one.gain > first.gain) first = one;
+    const topics = this.#items.get(from);
+    if (topics === undefined) return;
+    const gainOf = (topic: string, items: ReadonlySet<Item>) =>
+      items.size - this.ofTopic(to, topic);
+    // The first is nearly always enough: the others are not sorted for it.
+    let first: ReadonlySet<Item> | undefined;
+    let most = -Infinity;
+    for (const [topic, items] of topics) {
+      const gain = gainOf(topic, items);
+      if (items.size > 0 && gain > most) [first, most] = [items, gain];
     }
     if (first === undefined) return;
-    yield first.items;
-    topics.sort((a, b) => b.gain - a.gain);
-    for (const one of topics) if (one !== first) yield one.items;
+    yield first;
+    const others = [...topics].filter(([, items]) => items !== first);
+    others.sort((a, b) => gainOf(...b) - gainOf(...a));
+    for (const [, items] of others) yield items;
   }
 }
