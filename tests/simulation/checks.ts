@@ -68,6 +68,8 @@ export class Checks {
     const least = minInSyncOf(topic);
     const holders = new Set(
       this.#cluster.machines.filter((machine) =>
+        // What it had when it was answered for is gone with its disk.
+        (machine.wipedAtMs ?? -1) >= ack.sentMs ||
         endOf(machine, partitionFolder(history), "durable") > ack.offset
       ).map(({ id }) => id),
     );
@@ -134,6 +136,7 @@ export class Checks {
     ) return;
     for (const id of fact.isr) {
       const other = this.#cluster.machines[id - 1];
+      if (other.wipedPartitions.has(history.name)) continue;
       const end = endOf(other, partitionFolder(history), "durable");
       if (end >= replica.highWatermark) continue;
       this.#world.violated(

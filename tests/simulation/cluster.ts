@@ -51,6 +51,10 @@ export interface Machine {
   running: RunningBroker | undefined;
   room: Room | undefined;
   wallOffsetMs: number;
+  /** When its disk was replaced. */
+  wipedAtMs: number | undefined;
+  /** Where it still counts as in sync, as `topic-index`, without a copy. */
+  readonly wipedPartitions: Set<string>;
   /** When its broker was killed or lost its power, in order. */
   readonly uncleanEnds: { readonly atMs: number; readonly kind: DeathKind }[];
 }
@@ -68,6 +72,8 @@ export class Cluster {
   readonly links: Links;
   readonly metadata: MemoryMetadata;
   readonly machines: Machine[] = [];
+  /** Names of clients, also of those that are done. */
+  readonly clients: string[] = [];
   readonly #options: ClusterOptions;
   readonly #random: SeededRandom;
   #isCalm = false;
@@ -126,6 +132,8 @@ export class Cluster {
       running: undefined,
       room: undefined,
       wallOffsetMs: 0,
+      wipedAtMs: undefined,
+      wipedPartitions: new Set(),
       uncleanEnds: [],
     };
     this.machines.push(machine);
@@ -134,6 +142,7 @@ export class Cluster {
 
   /** A process without a disk, of a client. */
   client(name: string): SimulatedProcess {
+    this.clients.push(name);
     return new SimulatedProcess(this.world, name);
   }
 
@@ -206,6 +215,13 @@ export class Cluster {
   losePower(machine: Machine): void {
     if (machine.process?.isAlive) machine.process.die("power");
     else if (machine.isOn) this.#losePower(machine);
+  }
+
+  /** Of a machine that is off; its new disk is empty. */
+  replaceDisk(machine: Machine): void {
+    machine.hasLostPower = false;
+    machine.wipedAtMs = this.world.nowMs;
+    machine.disk.replace();
   }
 
   #died(machine: Machine, kind: DeathKind): void {

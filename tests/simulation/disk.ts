@@ -56,6 +56,12 @@ export class MachineDisk {
     this.#prepare();
   }
 
+  /** An empty one takes its place. */
+  replace(): void {
+    this.#files = new MemoryFileSystem();
+    this.#prepare();
+  }
+
   #prepare(): void {
     this.#files.fault = (operation) => this.#fault(operation);
     this.#files.syncPause = (path) => this.#pause(path);

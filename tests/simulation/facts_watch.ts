@@ -25,6 +25,7 @@ export class FactsWatch {
   readonly #leaders = new Map<string, Map<number, number>>();
   #revision = 1;
   #controller = 0;
+  #onChange: (() => void) | undefined;
   elections = 0;
 
   constructor(world: World, cluster: Cluster, history: History) {
@@ -32,6 +33,11 @@ export class FactsWatch {
     this.#cluster = cluster;
     this.#history = history;
     cluster.metadata.listen(() => this.#follow());
+  }
+
+  /** Calls once, when the state of a partition is next changed. */
+  onNextChange(action: () => void): void {
+    this.#onChange = action;
   }
 
   get controller(): number {
@@ -110,6 +116,12 @@ export class FactsWatch {
         }`,
       );
     }
+    for (const machine of this.#cluster.machines) {
+      if (!fact.isr.includes(machine.id)) machine.wipedPartitions.delete(name);
+    }
+    const onChange = this.#onChange;
+    this.#onChange = undefined;
+    onChange?.();
     if (before === undefined) this.#leaders.delete(name);
     this.#check(name, before, fact);
     const history = this.#history.partitions.find((each) => each.name === name);
@@ -179,6 +191,7 @@ export class FactsWatch {
     for (const id of fact.isr) {
       if (level === "cache" && before.isr.includes(id)) continue;
       const machine = this.#machine(id);
+      if (machine.wipedPartitions.has(history.name)) continue;
       const view = level === "disk" ? "durable" : "current";
       const own = endOf(machine, partitionFolder(history), view);
       if (own >= end) continue;

@@ -181,6 +181,65 @@ const FAULTS = {
     })();
   },
 
+  /** The controller dies, or stands still, while what it writes is on its way. */
+  controllerStep: (context) => {
+    const { world, cluster, facts, random } = context;
+    const isKilled = random.chance(0.6);
+    const delayMs = random.pick([0, 0, 1, 5]);
+    world.say("FAULT", "the controller is watched for its next step");
+    facts.onNextChange(() => {
+      const machine = cluster.machines[facts.controller - 1];
+      if (machine === undefined || context.isOver) return;
+      world.schedule(delayMs, () => {
+        if (context.isOver) return;
+        world.say("FAULT", `${machine.name} is met in the middle of a step`);
+        if (isKilled) return cluster.kill(machine);
+        machine.process?.pause();
+        world.schedule(pauseLengthMs(random), () => resume(machine));
+      });
+    });
+  },
+
+  /** A machine's disk is replaced while it is off, if others have all it has. */
+  newDisk: (context) => {
+    const { world, cluster, facts, random } = context;
+    const machine = victim(context);
+    world.say("FAULT", `power of ${machine.name} goes, and its disk`);
+    cluster.losePower(machine);
+    world.schedule(random.between(100, 4000), () => {
+      const isOnlyCopy = [...facts.all()].some(({ fact: { isr } }) =>
+        isr.length === 1 && isr[0] === machine.id
+      );
+      // One in a simulation: two could take all copies after each other.
+      const isSecond = cluster.machines.some(({ wipedAtMs }) => wipedAtMs);
+      const mayGo = !machine.isOn && !isOnlyCopy && !isSecond &&
+        !context.isOver;
+      if (mayGo) {
+        world.say("FAULT", `${machine.name} has a new disk`);
+        cluster.replaceDisk(machine);
+        for (const { name, fact } of facts.all()) {
+          if (fact.isr.includes(machine.id)) machine.wipedPartitions.add(name);
+        }
+      }
+      switchOn(cluster, machine);
+    });
+  },
+
+  clientSplit: (context) => {
+    const { world, cluster, random } = context;
+    const machine = victim(context);
+    const clients = cluster.clients.filter(() => random.chance(0.5));
+    const ways = clients.flatMap((client) =>
+      random.pick([
+        [`${client}>${machine.name}`],
+        [`${machine.name}>${client}`],
+        [`${client}>${machine.name}`, `${machine.name}>${client}`],
+      ])
+    );
+    world.say("FAULT", `no way ${ways.join(" ")}`);
+    blockFor(context, ways);
+  },
+
   newBroker: (context) => {
     const { world, cluster } = context;
     if (cluster.machines.length >= 5) return;

@@ -190,6 +190,12 @@ class Simulation {
     await this.#recover();
     await this.#readAll();
     for (const partition of this.#history.partitions) {
+      // What an operator began may still go on.
+      await this.#until(
+        RECOVERY_MS,
+        () => this.#checks.disagreement(partition) === undefined,
+        () => `${partition.name}: ${this.#checks.disagreement(partition)}`,
+      );
       this.#checks.compareReplicas(partition);
     }
     this.#stopAtViolation();
