@@ -1,7 +1,7 @@
 /**
  * The room behind the doors: a broker's link to the metadata, its partitions,
- * its place in the cluster, and the operations on all three. Owns how these are
- * built, in which order they start and stop; refuses to know doors and where the
+ * its place in the cluster (`cluster_parts.ts`), and the operations on all three.
+ * Owns how these are built, in which order they start and stop; refuses to know doors and where the
  * metadata store came from, so that a test opens the very same room.
  */
 import {
@@ -10,21 +10,19 @@ import {
   MetadataUnavailableError,
 } from "../storage/metadata/metadata_store.ts";
 import { leaveCleanMark, takeCleanMark } from "./cluster/clean_stop.ts";
-import { Controller } from "./cluster/controller/controller.ts";
-import type { BrokerFact } from "./cluster/facts.ts";
 import { noteRun, untilEarlierRunIsOver } from "./cluster/earlier_run.ts";
 import { isOwnFolder, markFolder } from "./cluster/folder_owner.ts";
-import { Membership } from "./cluster/membership.ts";
-import { MetadataView } from "./cluster/metadata_view.ts";
 import { untilCommitted, untilHandedOver } from "./cluster/hand_over.ts";
-import { Orphans } from "./cluster/orphans.ts";
 import { settleStates } from "./cluster/start_states.ts";
+import type { Controller } from "./cluster/controller/controller.ts";
+import type { Membership } from "./cluster/membership.ts";
+import type { MetadataView } from "./cluster/metadata_view.ts";
+import { ClusterParts } from "./cluster_parts.ts";
 import type { BrokerConfig } from "./config.ts";
 import { Coordinators } from "./coordinators.ts";
 import type { Environment } from "./environment.ts";
-import { KafkaFetchSource } from "./kafka/fetch_source.ts";
 import type { Logger } from "./logger.ts";
-import { BrokerMetrics } from "./metrics.ts";
+import type { BrokerMetrics } from "./metrics.ts";
 import { Balance } from "./operations/balance.ts";
 import { Batches } from "./operations/batches.ts";
 import { Cluster } from "./operations/cluster.ts";
@@ -37,8 +35,8 @@ import { Records } from "./operations/records.ts";
 import { SchemaGuard } from "./operations/schema_guard.ts";
 import { Schemas } from "./operations/schemas.ts";
 import { Topics } from "./operations/topics.ts";
+import type { ReplicaManager } from "./replication/replica_manager.ts";
 import { readTopicSettings } from "./topic_config.ts";
-import { ReplicaManager } from "./replication/replica_manager.ts";
 
 export interface RoomOptions {
   readonly config: BrokerConfig;
@@ -65,81 +63,30 @@ export class Room {
   readonly coordinators: Coordinators;
   readonly groups: GroupDesk;
   readonly #options: RoomOptions;
-  readonly #orphans: Orphans;
-  readonly #source: KafkaFetchSource;
+  readonly #parts: ClusterParts;
   #unsubscribe = () => {};
   /** The cluster counts on no more than what is on this broker's disk. */
   #isSettled = false;
 
   constructor(options: RoomOptions) {
-    const { config, environment, logger } = options;
+    const { config, environment } = options;
     this.#options = options;
-    this.view = new MetadataView(
-      options.store,
-      environment.timers,
-      options.onFault,
-    );
-    this.metrics = new BrokerMetrics({
-      process: environment.process,
-      version: options.version,
-      brokerId: config.id,
-      replicas: () => this.replicas.replicas(),
-      image: () => this.view.image,
-      isController: () => this.controller.isActive,
-      holdsLease: () => this.membership.holdsLease,
-    });
-    this.#source = new KafkaFetchSource({
-      environment,
-      view: this.view,
-      brokerId: config.id,
-      onFetched: (bytes) => this.metrics.replication.fetched(bytes),
-    });
-    this.replicas = new ReplicaManager({
-      environment,
-      logger,
-      brokerId: config.id,
-      directory: config.brokerDirectory,
-      topicDefaults: config.topicDefaults,
-      view: this.view,
-      source: this.#source,
-      holdsLease: () => this.membership.holdsLease,
-      onFlush: (topic, partition, seconds) =>
-        this.metrics.flushed(topic, partition, seconds),
-      onIsrChanged: (direction) =>
-        this.metrics.replication.isrChanged(direction),
-      onFetched: () => {},
-      onFatal: options.onFault,
-    });
-    this.membership = new Membership({
-      view: this.view,
-      environment,
-      logger,
-      broker: brokerFact(config),
-      onLease: () => this.replicas.recheck(),
-      onDisplaced: options.onFault,
-    });
-    this.controller = new Controller({
-      view: this.view,
-      membership: this.membership,
-      environment,
-      logger,
-      brokerId: config.id,
-      onElected: (partitions, reason) =>
-        this.metrics.controller.elected(partitions, reason),
-      onFatal: options.onFault,
-    });
-    this.#orphans = new Orphans({
-      ...options,
-      view: this.view,
-      brokerId: config.id,
-    });
+    this.#parts = new ClusterParts(options);
+    const { view, replicas, membership, controller, metrics } = this.#parts;
+    this.view = view;
+    this.replicas = replicas;
+    this.membership = membership;
+    this.controller = controller;
+    this.metrics = metrics;
+    const brokerId = config.id;
+    const { topicDefaults } = config;
     this.access = new PartitionAccess({
-      view: this.view,
-      replicas: this.replicas,
-      brokerId: config.id,
-      holdsLease: () => this.membership.holdsLease,
+      view,
+      replicas,
+      brokerId,
+      holdsLease: () => membership.holdsLease,
     });
-    const { access, view, replicas, membership, metrics } = this;
+    const { access } = this;
     const guard = new SchemaGuard(view);
     this.batches = new Batches({ access, guard, environment, metrics });
     this.followers = new FollowerFetches({
@@ -151,17 +98,18 @@ export class Room {
     this.topics = new Topics({
       view,
       environment,
-      brokerId: config.id,
+      brokerId,
       defaultPartitions: config.defaultPartitions,
       defaultReplicationFactor: config.defaultReplicationFactor,
-      topicDefaults: config.topicDefaults,
+      topicDefaults,
     });
     const producers = new Producers(view);
     this.coordinators = this.#createCoordinators(options, producers);
+    const { groups } = this.coordinators;
     this.groups = new GroupDesk({
-      groups: this.coordinators.groups,
+      groups,
       topics: access,
-      brokerId: config.id,
+      brokerId,
       environment,
     });
     this.operations = {
@@ -171,11 +119,11 @@ export class Room {
         guard,
         environment,
         metrics,
-        brokerId: config.id,
-        topicDefaults: config.topicDefaults,
+        brokerId,
+        topicDefaults,
       }),
       schemas: new Schemas(view, guard),
-      cluster: new Cluster({ view, membership, replicas, brokerId: config.id }),
+      cluster: new Cluster({ view, membership, replicas, brokerId }),
       balance: new Balance({ view, clock: environment.clock }),
       producers,
       groups: this.groups,
@@ -261,13 +209,13 @@ export class Room {
   /** Resolves when the cluster can see this broker. */
   async join(): Promise<void> {
     await this.membership.join();
-    this.#orphans.start();
+    this.#parts.orphans.start();
     this.controller.start();
   }
 
   /** Hands over what others can lead, and takes no new duties. */
   async leave(): Promise<void> {
-    this.#orphans.stop();
+    this.#parts.orphans.stop();
     const { view, membership } = this;
     const { config, environment } = this.#options;
     this.access.handOver();
@@ -301,19 +249,9 @@ export class Room {
         leaveCleanMark(environment.fileSystem, config.brokerDirectory);
       }
     } finally {
-      this.#source.close();
+      this.#parts.source.close();
       await this.membership.leave();
       this.view.close();
     }
   }
-}
-
-function brokerFact(config: BrokerConfig): BrokerFact {
-  return {
-    id: config.id,
-    host: config.advertisedHost,
-    httpPort: config.port,
-    kafkaPort: config.kafkaPort,
-    rack: config.rack,
-  };
 }
