@@ -6,9 +6,11 @@
  * Each connection carries one fetch at a time and nothing else: answers come in
  * order, so whatever waited behind a parked fetch would be parked as well. A
  * fetch that is given up or late takes its connection along, and the leader ends
- * its wait when it sees that.
+ * its wait when it sees that. So does one to a run of a broker that another run
+ * has followed: a machine that lost its power has closed no connection.
  */
 import { errorCodeOf } from "../../contract/errors.ts";
+import type { MetadataImage } from "../cluster/metadata_image.ts";
 import type { MetadataView } from "../cluster/metadata_view.ts";
 import type { Environment } from "../environment.ts";
 import type {
@@ -35,7 +37,7 @@ export interface KafkaFetchSourceOptions {
     Environment,
     "clock" | "network" | "random" | "timers"
   >;
-  readonly view: Pick<MetadataView, "image">;
+  readonly view: Pick<MetadataView, "image" | "subscribe">;
   readonly brokerId: number;
   /** Bytes of record batches that arrived. */
   onFetched(bytes: number): void;
@@ -44,6 +46,8 @@ export interface KafkaFetchSourceOptions {
 /** A connection, and where it leads to. */
 interface Line {
   readonly leaderId: number;
+  /** Of the leader's run when it was made; undefined: not alive then. */
+  readonly incarnation: string | undefined;
   readonly hostname: string;
   readonly port: number;
   readonly client: PeerClient;
@@ -55,10 +59,12 @@ export class KafkaFetchSource implements FetchSource {
   readonly #busy = new Set<Line>();
   /** That wait for the next one. */
   readonly #idle = new Set<Line>();
+  readonly #unsubscribe: () => void;
   #isClosed = false;
 
   constructor(options: KafkaFetchSourceOptions) {
     this.#options = options;
+    this.#unsubscribe = options.view.subscribe((image) => this.#drop(image));
   }
 
   async fetch(
@@ -95,6 +101,7 @@ export class KafkaFetchSource implements FetchSource {
 
   close(): void {
     this.#isClosed = true;
+    this.#unsubscribe();
     for (const line of [...this.#busy, ...this.#idle]) this.#end(line);
   }
 
@@ -115,6 +122,14 @@ export class KafkaFetchSource implements FetchSource {
       answers.get(`${topicId} ${partition}`) ??
         { kind: "refused", code: "UNKNOWN_SERVER_ERROR" }
     );
+  }
+
+  /** Ends what was asked of an earlier run. */
+  #drop({ brokers }: MetadataImage): void {
+    for (const line of [...this.#busy, ...this.#idle]) {
+      const now = brokers.get(line.leaderId)?.incarnation;
+      if (now !== undefined && now !== line.incarnation) this.#end(line);
+    }
   }
 
   #take(leaderId: number): Line {
@@ -141,7 +156,8 @@ export class KafkaFetchSource implements FetchSource {
       clientId: `streamnest-follower-${brokerId}`,
       trustedFrameBytes: FETCH_SOURCE_LIMITS.trustedFrameBytes,
     });
-    const line = { leaderId, hostname, port, client };
+    const { incarnation } = broker;
+    const line = { leaderId, incarnation, hostname, port, client };
     this.#busy.add(line);
     return line;
   }

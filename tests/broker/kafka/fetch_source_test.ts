@@ -1,3 +1,4 @@
+import type { ImageListener } from "../../../broker/cluster/metadata_view.ts";
 import { MetadataImage } from "../../../broker/cluster/metadata_image.ts";
 import { KEYS } from "../../../broker/cluster/facts.ts";
 import type { TcpConnection } from "../../../broker/environment.ts";
@@ -43,7 +44,14 @@ class Scene {
   readonly source: KafkaFetchSource;
   readonly pairs: TcpPair[] = [];
   readonly ports: number[] = [];
-  readonly view = { image: imageOf(9092) };
+  readonly #listeners = new Set<ImageListener>();
+  readonly view = {
+    image: imageOf(9092),
+    subscribe: (listener: ImageListener) => {
+      this.#listeners.add(listener);
+      return () => this.#listeners.delete(listener);
+    },
+  };
   fetchedBytes = 0;
 
   constructor() {
@@ -74,6 +82,13 @@ class Scene {
     });
   }
 
+  /** The metadata changes. */
+  advance(image: MetadataImage): void {
+    const before = this.view.image;
+    this.view.image = image;
+    for (const listener of this.#listeners) listener(image, before);
+  }
+
   fetch(
     asks: readonly FetchAsk[] = [askFor()],
     { leader = 1, signal = new AbortController().signal } = {},
@@ -95,8 +110,8 @@ function unused(): never {
   throw new Error("not used by this test");
 }
 
-function imageOf(kafkaPort: number): MetadataImage {
-  const entries = [
+function imageOf(kafkaPort: number, incarnation?: string): MetadataImage {
+  const brokers = [
     { id: 1, kafkaPort },
     { id: 2, kafkaPort: 9093 },
     { id: 3, kafkaPort: 9094 },
@@ -108,7 +123,14 @@ function imageOf(kafkaPort: number): MetadataImage {
     modRevision: 1,
     version: 1,
   }));
-  return MetadataImage.of(entries, 1);
+  const live = incarnation === undefined ? [] : [{
+    key: KEYS.liveBroker(1),
+    value: JSON.stringify({ incarnation }),
+    createRevision: 1,
+    modRevision: 1,
+    version: 1,
+  }];
+  return MetadataImage.of([...brokers, ...live], 1);
 }
 
 type FetchResponse = ResponseInputOf<typeof fetchApi>;
@@ -324,6 +346,26 @@ Deno.test("KafkaFetchSource goes where the metadata says, and fails where it say
   for (const leader of [9, 4]) {
     await assertRejects(() => scene.fetch([askFor()], { leader }));
   }
+  scene.source.close();
+  assertEquals(scene.time.pending, 0);
+});
+
+Deno.test("KafkaFetchSource waits no longer for a run of a leader that another has followed", async () => {
+  const scene = new Scene();
+  scene.advance(imageOf(9092, "first"));
+  const asked = scene.fetch();
+  const leader = await scene.leader();
+  await leader.next();
+  // Only cut off from the store: it may still answer.
+  scene.advance(imageOf(9092));
+  const isSettled = async () => {
+    const pending = Symbol();
+    const turns = scene.time.elapse(10).then(() => pending);
+    return await Promise.race([asked.catch(() => {}), turns]) !== pending;
+  };
+  assertEquals(await isSettled(), false);
+  scene.advance(imageOf(9092, "second"));
+  await assertRejects(() => asked, Error, "closed the connection");
   scene.source.close();
   assertEquals(scene.time.pending, 0);
 });
