@@ -23,6 +23,14 @@ export interface LiveFact {
   readonly isLeaving?: boolean;
 }
 
+/** As it stands in the store, so that others can compare it. */
+export function liveValue({ incarnation, isLeaving }: LiveFact): string {
+  return JSON.stringify({
+    incarnation,
+    ...(isLeaving ? { isLeaving: true } : {}),
+  });
+}
+
 /** `/controller`: lives by the lease of the broker that holds the office. */
 export interface ControllerFact {
   readonly brokerId: number;

@@ -11,7 +11,13 @@ import { ConfigurationError } from "../config.ts";
 import type { Environment, Timer } from "../environment.ts";
 import type { Logger } from "../logger.ts";
 import { placeTaken } from "./earlier_run.ts";
-import { type BrokerFact, KEYS, type LiveFact, readFact } from "./facts.ts";
+import {
+  type BrokerFact,
+  KEYS,
+  type LiveFact,
+  liveValue,
+  readFact,
+} from "./facts.ts";
 import type { MetadataView } from "./metadata_view.ts";
 
 export const MEMBERSHIP_LIMITS = {
@@ -98,10 +104,8 @@ export class Membership {
   }
 
   #live(): string {
-    return JSON.stringify({
-      incarnation: this.incarnation,
-      ...(this.#isLeaving ? { isLeaving: true } : {}),
-    });
+    const { incarnation } = this;
+    return liveValue({ incarnation, isLeaving: this.#isLeaving });
   }
 
   /** Leaves at once instead of when the lease ends. */

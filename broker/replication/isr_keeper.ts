@@ -7,21 +7,26 @@
  * A change whose outcome is not known is sent again until the image has another
  * state: the first attempt may arrive late, and only a newer state makes sure
  * that it fails.
+ *
+ * Who comes into the in-sync set must live in the very run in which it was heard
+ * (KIP-903): after a restart it may hold less. Where it does not, the state is
+ * written anew as it was, so that the change is out of the world.
  */
 import {
   type Compare,
+  METADATA_LIMITS,
   MetadataUnavailableError,
   type Operation,
 } from "../../storage/metadata/metadata_store.ts";
-import { KEYS, type PartitionFact } from "../cluster/facts.ts";
+import { KEYS, liveValue, type PartitionFact } from "../cluster/facts.ts";
 import type { PartitionImage } from "../cluster/metadata_image.ts";
 import type { MetadataView } from "../cluster/metadata_view.ts";
 import type { Environment, Timer } from "../environment.ts";
 import type { Logger } from "../logger.ts";
 
 export const KEEPER_LIMITS = {
-  /** Changes of one transaction. */
-  changesPerTransaction: 100,
+  /** Changes of one transaction; each may compare a broker's run as well. */
+  changesPerTransaction: METADATA_LIMITS.operationsPerTransaction / 2,
   /** After the store could not be reached. */
   retryMs: 200,
 } as const;
@@ -41,6 +46,8 @@ export interface StateChange {
   readonly partition: number;
   readonly base: PartitionImage;
   readonly next: PartitionFact;
+  /** Who is new in the in-sync set of `next`, and in which run it was heard. */
+  readonly joining: readonly { id: number; incarnation: string }[];
 }
 
 export class IsrKeeper {
@@ -89,9 +96,19 @@ export class IsrKeeper {
     for (const [key, change] of this.#waiting) {
       if (changes.length === KEEPER_LIMITS.changesPerTransaction) break;
       this.#waiting.delete(key);
-      if (this.#isCurrent(change)) changes.push(change);
+      if (!this.#isCurrent(change)) continue;
+      changes.push(this.#mayStillJoin(change) ? change : withdrawn(change));
     }
     return changes;
+  }
+
+  /** As far as this broker knows; the store has the last word. */
+  #mayStillJoin({ joining }: StateChange): boolean {
+    const { brokers } = this.#options.view.image;
+    return joining.every(({ id, incarnation }) => {
+      const broker = brokers.get(id);
+      return broker?.incarnation === incarnation && !broker.isLeaving;
+    });
   }
 
   #isCurrent({ topicId, partition, base }: StateChange): boolean {
@@ -121,11 +138,20 @@ export class IsrKeeper {
   async #write(changes: readonly StateChange[]): Promise<boolean> {
     const compare: Compare[] = [];
     const success: Operation[] = [];
+    const runs = new Map<number, string>();
     for (const change of changes) {
+      for (const { id, incarnation } of change.joining) {
+        runs.set(id, incarnation);
+      }
       const key = keyOf(change);
       const equals = change.base.modRevision;
       compare.push({ key, target: "modRevision", equals });
       success.push({ kind: "put", key, value: JSON.stringify(change.next) });
+    }
+    for (const [id, incarnation] of runs) {
+      const key = KEYS.liveBroker(id);
+      const equals = liveValue({ incarnation });
+      compare.push({ key, target: "value", equals });
     }
     const { view } = this.#options;
     const { succeeded } = await view.transact({ compare, success });
@@ -134,6 +160,9 @@ export class IsrKeeper {
   }
 
   #say({ topic, partition, base, next }: StateChange): void {
+    if (next.leader === base.leader && next.isr.length === base.isr.length) {
+      return;
+    }
     const direction = next.isr.length < base.isr.length ? "shrunk" : "grown";
     this.#options.onIsrChanged(direction);
     const message = next.leader === base.leader
@@ -161,6 +190,12 @@ export class IsrKeeper {
       timer = timers.after(KEEPER_LIMITS.retryMs, end);
     });
   }
+}
+
+/** The state stays as it is, under a revision that ends earlier attempts. */
+function withdrawn(change: StateChange): StateChange {
+  const { modRevision: _, ...next } = change.base;
+  return { ...change, next, joining: [] };
 }
 
 function keyOf({ topicId, partition }: StateChange): string {

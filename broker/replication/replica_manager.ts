@@ -352,8 +352,13 @@ export class ReplicaManager {
       holdsLease,
       incarnationOf: (id) => broker(id)?.incarnation,
       mayServe: (id) => view.image.isAlive(id) && !broker(id)?.isLeaving,
-      propose: (base, next) =>
-        this.#keeper.propose({ topic: name, topicId, partition, base, next }),
+      propose: (base, next) => {
+        const joining = next.isr
+          .filter((id) => !base.isr.includes(id))
+          .map((id) => ({ id, incarnation: broker(id)?.incarnation ?? "" }));
+        const change = { topic: name, topicId, partition, base, next, joining };
+        this.#keeper.propose(change);
+      },
     };
   }
 

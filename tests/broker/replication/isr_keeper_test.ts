@@ -43,6 +43,7 @@ async function keeperOf(partitions: number) {
       partition,
       base: stateOf(partition),
       next: { ...FACT, isr },
+      joining: [],
     });
   const close = async () => {
     await keeper.close();

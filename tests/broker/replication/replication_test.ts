@@ -650,3 +650,35 @@ Deno.test("A follower whose folder cannot be made asks again later, and the othe
   assertEquals(set.state.isr, [1, 2, 3]);
   await set.stop();
 });
+
+Deno.test("A follower that restarted with less does not come in sync by what its last run had", async () => {
+  const set = await ReplicaSet.of({
+    brokers: 2,
+    config: { "flush.messages": "1000000", "min.insync.replicas": "1" },
+  });
+  set.cuts.add("2>1");
+  await set.time.elapse(6000);
+  assertEquals(set.state.isr, [1]);
+  const answer = set.node(1).produce(["a"]);
+  await set.time.elapse(5);
+  succeeded(await answer);
+  const { faults } = set.node(1).run.store;
+  faults.timeoutMs = 50;
+  faults.unreachable = true;
+  set.cuts.clear();
+  await set.time.elapse(1200);
+  assertEquals(Number(set.node(2).replica().log.logEndOffset), 1);
+  assertEquals(set.state.isr, [1]);
+  await set.node(2).crash();
+  set.cuts.add("2>1");
+  await set.node(2).start();
+  assertEquals(Number(set.node(2).replica().log.logEndOffset), 0);
+  faults.unreachable = false;
+  await set.time.elapse(1000);
+  assertEquals(set.state.isr, [1]);
+  set.cuts.clear();
+  await set.time.elapse(2000);
+  assertEquals(set.state.isr, [1, 2]);
+  assertEquals(set.node(2).values(), ["0:a"]);
+  await set.stop();
+});
