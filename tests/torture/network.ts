@@ -5,8 +5,8 @@
  */
 import { isAlive, run, tryRun } from "./system.ts";
 
-/** Process id in base 36, then bridge or namespace. */
-const NAME = /^snt([0-9a-z]+)(b$|n\d+$)/;
+/** Process id in base 36, two letters of chance, then bridge or namespace. */
+const NAME = /^snt([0-9a-z]+)-[0-9a-z]{2}(b|n\d+)$/;
 /** An address on the wire that no host has. */
 const NOBODY = "02:00:00:00:00:fe";
 
@@ -20,7 +20,9 @@ export class TestNetwork implements Disposable {
   constructor(count: number) {
     this.#count = count;
     // The process's id tells whose it is; names have at most 15 letters.
-    this.#prefix = `snt${Deno.pid.toString(36)}`;
+    const chance = crypto.getRandomValues(new Uint16Array(1))[0] % 36 ** 2;
+    const letters = chance.toString(36).padStart(2, "0");
+    this.#prefix = `snt${Deno.pid.toString(36)}-${letters}`;
     this.#subnet = freeSubnet();
     this.gateway = `${this.#subnet}.254`;
     try {

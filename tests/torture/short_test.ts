@@ -1,28 +1,42 @@
 /**
- * A short torture: each kind of fault that needs nothing but processes, or a
- * few of them, must leave nothing lost. The long one is `deno task torture`.
+ * Short tortures: a few faults of each sort must leave nothing lost. The long
+ * one is `deno task torture`.
  */
 import { assertEquals } from "../support/assert.ts";
 import { seeded } from "../e2e/support/random.ts";
-import { program } from "../support/require.ts";
+import { condition, program, testWith } from "../support/require.ts";
+import { TestNetwork } from "./network.ts";
 import { reportLines } from "./report.ts";
-import { makeRunFolder } from "./system.ts";
-import { torture } from "./torture.ts";
+import { SmallDisk } from "./small_disk.ts";
+import { makeRunFolder, reasonAgainst } from "./system.ts";
+import { torture, type TortureOptions } from "./torture.ts";
 
-Deno.test("Nothing is lost, doubled or changed by a short torture", async () => {
-  const { seed } = seeded("A short torture");
+const MEBIBYTE = 1024 * 1024;
+
+const networkAndDisk = condition(() => {
+  const folder = makeRunFolder();
+  try {
+    return reasonAgainst(() => new TestNetwork(1)) ??
+      reasonAgainst(() => new SmallDisk(`${folder}/try`, MEBIBYTE));
+  } finally {
+    Deno.removeSync(folder, { recursive: true });
+  }
+}, { isOptional: true });
+
+async function endure(
+  name: string,
+  options: Pick<
+    TortureOptions,
+    "kinds" | "withNetwork" | "withSmallDisk" | "withEtcd"
+  >,
+): Promise<void> {
+  const { seed } = seeded(name);
   const folder = makeRunFolder();
   const lines: string[] = [];
   const result = await torture({
+    ...options,
     seed,
     durationMs: 10_000,
-    kinds: [
-      "kill a leader",
-      "kill the controller",
-      "kill all brokers",
-      "pause longer than the lease",
-      "stop and start",
-    ],
     brokers: 3,
     replicationFactor: 3,
     longestHoldMs: 2000,
@@ -30,9 +44,6 @@ Deno.test("Nothing is lost, doubled or changed by a short torture", async () => 
     paceMs: 20,
     hasPatientClients: true,
     withKcat: program("kcat", "").missing() === undefined,
-    withNetwork: false,
-    withSmallDisk: false,
-    withEtcd: false,
     flags: [],
     folder,
     tell: (line) => lines.push(line),
@@ -41,4 +52,32 @@ Deno.test("Nothing is lost, doubled or changed by a short torture", async () => 
   const report = [...lines, ...reportLines(result, seed), `Kept: ${folder}`];
   assertEquals(result.violations, [], report.join("\n"));
   Deno.removeSync(folder, { recursive: true });
+}
+
+Deno.test("Nothing is lost, doubled or changed where brokers die and stop", async () => {
+  await endure("A short torture of processes", {
+    kinds: [
+      "kill a leader",
+      "kill the controller",
+      "kill all brokers",
+      "pause longer than the lease",
+      "stop and start",
+    ],
+    withNetwork: false,
+    withSmallDisk: false,
+    withEtcd: false,
+  });
 });
+
+testWith(
+  [networkAndDisk],
+  "Nothing is lost, doubled or changed where networks split and a disk is full",
+  async () => {
+    await endure("A short torture of network and disk", {
+      kinds: ["full disk", "isolated broker", "cut one way"],
+      withNetwork: true,
+      withSmallDisk: true,
+      withEtcd: program("etcd", "").missing() === undefined,
+    });
+  },
+);
