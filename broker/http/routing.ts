@@ -26,6 +26,7 @@ export function notLeader(topic: string, partition: number): Failure {
 const MOVED: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "NOT_LEADER_OR_FOLLOWER",
   "LEADER_NOT_AVAILABLE",
+  "OFFSET_NOT_AVAILABLE",
   "NOT_COORDINATOR",
   "COORDINATOR_NOT_AVAILABLE",
   "COORDINATOR_LOAD_IN_PROGRESS",

@@ -21,7 +21,7 @@ import type {
 } from "./operations.ts";
 import { internalTopicFault } from "./internal_topics.ts";
 import type { PartitionAccess } from "./partition_access.ts";
-import { isBeyondEnd, outOfRange } from "./read_bounds.ts";
+import { endNotKnown, isBeyondEnd, outOfRange } from "./read_bounds.ts";
 import { readRecords } from "./read_records.ts";
 import { receiptOf } from "./receipts.ts";
 import type { SchemaGuard } from "./schema_guard.ts";
@@ -36,6 +36,9 @@ export interface RecordMetrics {
 
 /** Topics whose turn is remembered; then all begin again at partition 0. */
 const ROUND_ROBIN_TOPICS = 10_000;
+
+/** Longer than a follower that learns of nothing stays in sync. */
+const DELETE_WAIT_MS = 10_000;
 
 export interface RecordsOptions {
   readonly access: PartitionAccess;
@@ -157,7 +160,11 @@ export class Records implements RecordOperations {
       const leftMs = deadlineMs - environment.clock.monotonicMs();
       const isEmpty = result.records.length === 0 &&
         result.skipped.length === 0;
-      if (!isEmpty || leftMs <= 0 || options.signal?.aborted) {
+      const isOver = leftMs <= 0 || options.signal?.aborted === true;
+      // A new leader's end is not yet the end: nothing found means nothing.
+      const unknown = isEmpty && isOver ? endNotKnown(replica) : undefined;
+      if (unknown !== undefined) return unknown;
+      if (!isEmpty || isOver) {
         metrics.consumed(topic, result.records.length, sizeOf(result.records));
         const skipped = result.skipped.reduce(
           (sum, run) => sum + run.lastOffset - run.firstOffset + 1,
@@ -228,10 +235,7 @@ export class Records implements RecordOperations {
         { field: "beforeOffset", latestOffset: replica.highWatermark },
       );
     }
-    return replica.attempt(() => {
-      replica.log.advanceLogStart(target);
-      return replica.log.logStartOffset;
-    });
+    return await replica.deleteRecords(target, DELETE_WAIT_MS);
   }
 
   async #chooseFresh(
