@@ -45,6 +45,7 @@ export async function answerFollower(
         partition: each.partition,
         fetchOffset: each.fetchOffset,
         lastFetchedEpoch: each.lastFetchedEpoch,
+        logStartOffset: each.logStartOffset,
         currentLeaderEpoch: each.currentLeaderEpoch,
         maxBytes: each.partitionMaxBytes,
       }));

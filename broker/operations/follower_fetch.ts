@@ -22,6 +22,8 @@ export interface FollowerFetchPartition {
   readonly fetchOffset: number;
   /** -1: of no record, or not told. */
   readonly lastFetchedEpoch: number;
+  /** Where the follower's log begins; -1: not told. */
+  readonly logStartOffset: number;
   /** -1: not told. */
   readonly currentLeaderEpoch: number;
   readonly maxBytes: number;
@@ -54,6 +56,7 @@ export interface FollowedReplica {
     progress: {
       brokerId: number;
       fetchOffset: number;
+      logStartOffset: number;
       epoch: number;
       nowMs: number;
     },
@@ -127,6 +130,7 @@ export class FollowerFetches {
     replica.followerFetched({
       brokerId,
       fetchOffset: asked.fetchOffset,
+      logStartOffset: asked.logStartOffset,
       epoch: asked.currentLeaderEpoch,
       nowMs,
     });
@@ -207,8 +211,15 @@ function readAll(slots: readonly Slot[], options: FollowerFetchOptions) {
     }
     if (slot.answer.kind === "records") sizeBytes += slot.answer.bytes.length;
     else isUrgent = true;
+    if (startHasMoved(slot)) isUrgent = true;
   }
   return isUrgent || sizeBytes >= options.minBytes;
+}
+
+/** Who deleted the records before it may wait for the follower to know. */
+function startHasMoved({ asked, replica }: Slot): boolean {
+  return replica !== undefined && asked.logStartOffset >= 0 &&
+    asked.logStartOffset < replica.log.logStartOffset;
 }
 
 function readOne(

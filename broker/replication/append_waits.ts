@@ -1,7 +1,7 @@
 /**
- * Producers that wait until what they appended is safe: at the high watermark,
- * or on the leader's own disk. Owns the waits and their deadlines; refuses to
- * know what makes records safe.
+ * Those who wait for an offset to be reached: producers for what they appended
+ * to be safe, at the high watermark or on the leader's own disk. Owns the waits
+ * and their deadlines; refuses to know what makes records safe.
  */
 import { Failure } from "../../contract/errors.ts";
 import type { Timer, Timers } from "../environment.ts";
@@ -19,6 +19,9 @@ interface Wait {
 /** How often deadlines are looked at; they are as precise as this. */
 const DEADLINE_SWEEP_MS = 250;
 
+const APPENDED_LATE =
+  "The records are written, but were not durable in time: they may or may not be kept";
+
 export class AppendWaits {
   /** Ascending by end offset from `#head` on. */
   #waits: Wait[] = [];
@@ -26,8 +29,15 @@ export class AppendWaits {
   readonly #timers: Timers;
   readonly #monotonicMs: () => number;
   #sweep: Timer | undefined;
+  /** What is said to who waited for too long. */
+  readonly #late: string;
 
-  constructor(timers: Timers, monotonicMs: () => number) {
+  constructor(
+    timers: Timers,
+    monotonicMs: () => number,
+    { late }: { late: string } = { late: APPENDED_LATE },
+  ) {
+    this.#late = late;
     this.#timers = timers;
     this.#monotonicMs = monotonicMs;
   }
@@ -96,11 +106,7 @@ export class AppendWaits {
     for (const wait of waiting) {
       if (wait.deadlineMs <= nowMs) {
         wait.settle(
-          new Failure(
-            "REQUEST_TIMED_OUT",
-            "The records are written, but were not durable in time: they may or may not be kept",
-            { retryAfterMs: 1000 },
-          ),
+          new Failure("REQUEST_TIMED_OUT", this.#late, { retryAfterMs: 1000 }),
         );
       }
     }

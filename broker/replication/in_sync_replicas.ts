@@ -37,12 +37,16 @@ export interface InSyncReplicasOptions {
 export interface FollowerFetch {
   readonly brokerId: number;
   readonly fetchOffset: number;
+  /** Where the follower's own log begins; -1: not told. */
+  readonly logStartOffset: number;
   readonly logEndOffset: number;
   readonly nowMs: number;
 }
 
 interface Remembered {
   progress: FollowerProgress;
+  /** -1: not heard of. */
+  logStartOffset: number;
   /** Of the run in which it was heard; undefined: not alive then. */
   incarnation: string | undefined;
 }
@@ -60,7 +64,11 @@ export class InSyncReplicas {
     this.#state = options.state;
     for (const id of options.state.isr) {
       const progress = unheard(options.nowMs);
-      this.#remembered.set(id, { progress, incarnation: undefined });
+      this.#remembered.set(id, {
+        progress,
+        logStartOffset: -1,
+        incarnation: undefined,
+      });
     }
   }
 
@@ -119,10 +127,24 @@ export class InSyncReplicas {
         remembered?.progress ?? unheard(nowMs),
         report,
       ),
+      logStartOffset: report.logStartOffset,
       incarnation: this.#options.incarnationOf(brokerId) ??
         remembered?.incarnation,
     });
     return before !== report.fetchOffset;
+  }
+
+  /** The least log start of those in sync: nobody of them brings back what is below. */
+  lowWatermark(ownLogStart: number): number {
+    const { brokerId } = this.#options;
+    return Math.min(
+      ownLogStart,
+      ...this.isr.map((id) =>
+        id === brokerId
+          ? ownLogStart
+          : this.#remembered.get(id)?.logStartOffset ?? -1
+      ),
+    );
   }
 
   highWatermark(current: number, ownSafeEnd: number): number {

@@ -14,6 +14,7 @@ import { setLogAppendTime } from "../../storage/log/record_batch.ts";
 import {
   type LeaderEpoch,
   leaderEpoch,
+  type Offset,
   offset,
 } from "../../storage/log/types.ts";
 import type { PartitionFact } from "../cluster/facts.ts";
@@ -26,7 +27,7 @@ import {
 import { AppendWaits } from "./append_waits.ts";
 import type { AckWait, Appended, Waiter } from "./appends.ts";
 import { wakeAll } from "./high_watermark.ts";
-import { InSyncReplicas } from "./in_sync_replicas.ts";
+import { type FollowerFetch, InSyncReplicas } from "./in_sync_replicas.ts";
 import { handedOver, neededInSync } from "./in_sync_rules.ts";
 import type { ReplicaParts } from "./replica_parts.ts";
 import type { SafeEnd } from "./safe_end.ts";
@@ -64,6 +65,8 @@ export class LeaderRole {
   readonly #world: LeaderWorld;
   /** Who waits for the leader's own disk only. */
   readonly #ownWaits: AppendWaits;
+  /** Who waits for the log's start to be the same on all in sync. */
+  readonly #startWaits: AppendWaits;
   readonly #onAppended = new Set<() => void>();
   #isEnded = false;
 
@@ -83,6 +86,10 @@ export class LeaderRole {
       incarnationOf: (id) => world.incarnationOf(id),
     });
     this.#ownWaits = new AppendWaits(timers, () => clock.monotonicMs());
+    this.#startWaits = new AppendWaits(timers, () => clock.monotonicMs(), {
+      late:
+        "The records are deleted here, but not on every in-sync replica in time: they may or may not come back",
+    });
     parts.log.startEpoch(this.epoch);
     this.recheck();
     if (parts.log.isOffline) this.#handOver();
@@ -96,6 +103,7 @@ export class LeaderRole {
   /** The image has another state of the same epoch. */
   update(state: PartitionImage): void {
     this.inSync.update(state);
+    this.#startWaits.reach(this.#lowWatermark);
     this.recheck();
   }
 
@@ -105,6 +113,7 @@ export class LeaderRole {
     const failure = this.#parts.notLeader();
     failAll(this.#queue.take(), failure);
     this.#ownWaits.fail(failure);
+    this.#startWaits.fail(failure);
     this.#parts.highWatermark.fail(failure);
     wakeAll(this.#onAppended);
   }
@@ -266,6 +275,33 @@ export class LeaderRole {
     );
   }
 
+  get #lowWatermark(): number {
+    return this.inSync.lowWatermark(this.#parts.log.logStartOffset);
+  }
+
+  /**
+   * Raises the log start, for good when it resolves without a failure: whoever
+   * may lead next has done so too.
+   */
+  deleteBefore(
+    before: Offset,
+    timeoutMs: number,
+  ): Promise<Failure | undefined> {
+    return new Promise((resolve) => {
+      const fault = this.#leaseFault();
+      if (fault !== undefined) return resolve(fault);
+      try {
+        this.#parts.log.advanceLogStart(before);
+      } catch (fault) {
+        return resolve(this.#parts.storageFailure(fault));
+      }
+      if (before <= this.#lowWatermark) return resolve(undefined);
+      this.#startWaits.add(before, timeoutMs, resolve);
+      // Followers that wait here for records learn of it now.
+      wakeAll(this.#onAppended);
+    });
+  }
+
   /** Calls once at the next append, and when this broker leads no longer. */
   onAppended(callback: () => void): () => void {
     this.#onAppended.add(callback);
@@ -273,17 +309,14 @@ export class LeaderRole {
   }
 
   /** A follower asks from `fetchOffset` on: all below is safe there. */
-  followerFetched(report: {
-    brokerId: number;
-    fetchOffset: number;
-    nowMs: number;
-  }): void {
+  followerFetched(report: Omit<FollowerFetch, "logEndOffset">): void {
     const { brokerId, fetchOffset } = report;
     const { logEndOffset } = this.#parts.log;
     const isReplica = this.inSync.state.replicas.includes(brokerId);
     if (!isReplica || fetchOffset > logEndOffset) return;
     const now = { ...report, logEndOffset };
     if (this.inSync.fetched(now)) this.advance();
+    if (this.#startWaits.count > 0) this.#startWaits.reach(this.#lowWatermark);
     if (!this.#world.mayServe(brokerId)) return;
     const next = this.inSync.grownBy(now, this.#parts.highWatermark.value);
     if (next !== undefined) this.#propose(next);

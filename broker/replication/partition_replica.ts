@@ -319,6 +319,20 @@ export class PartitionReplica {
     }
   }
 
+  /**
+   * Deletes what is below `before`, at most the high watermark, on this broker
+   * and on all in sync: another leader brings nothing of it back. Resolves with
+   * the log start.
+   */
+  async deleteRecords(
+    before: Offset,
+    timeoutMs: number,
+  ): Promise<Offset | Failure> {
+    if (this.#leader === undefined) return this.notLeader();
+    const failure = await this.#leader.deleteBefore(before, timeoutMs);
+    return failure ?? this.log.logStartOffset;
+  }
+
   /** Calls once when there may be more to read, or this broker stops leading. */
   onReadable(callback: () => void): () => void {
     return this.#parts.highWatermark.onChange(callback);
@@ -348,6 +362,7 @@ export class PartitionReplica {
   followerFetched(report: {
     brokerId: number;
     fetchOffset: number;
+    logStartOffset: number;
     epoch: number;
     nowMs: number;
   }): void {

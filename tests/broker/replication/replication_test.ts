@@ -1,4 +1,5 @@
 import { METADATA_LIMITS } from "../../../storage/metadata/metadata_store.ts";
+import { offset } from "../../../storage/log/types.ts";
 import { assert, assertEquals } from "../../support/assert.ts";
 import { failed, isSettled, succeeded } from "../../support/test_broker.ts";
 import { ReplicaSet, TOPIC } from "./replica_set.ts";
@@ -680,5 +681,43 @@ Deno.test("A follower that restarted with less does not come in sync by what its
   await set.time.elapse(2000);
   assertEquals(set.state.isr, [1, 2]);
   assertEquals(set.node(2).values(), ["0:a"]);
+  await set.stop();
+});
+
+Deno.test("Deleted records stay deleted, whoever in sync leads next", async () => {
+  const set = await ReplicaSet.of();
+  const answer = set.node(1).produce(["a", "b", "c"]);
+  await set.time.elapse(600);
+  succeeded(await answer);
+  const deleted = set.node(1).replica().deleteRecords(offset(2), 10_000);
+  await set.time.elapse(5);
+  assertEquals(await isSettled(deleted), true);
+  assertEquals(succeeded(await deleted), offset(2));
+  await set.node(1).kill();
+  await set.elect(2, [2, 3]);
+  await set.time.elapse(50);
+  assertEquals(set.node(2).replica().log.logStartOffset, offset(2));
+  await set.stop();
+});
+
+Deno.test("A deletion waits for who is in sync and does not answer, and needs the lease", async () => {
+  const set = await ReplicaSet.of();
+  const answer = set.node(1).produce(["a", "b", "c"]);
+  await set.time.elapse(600);
+  succeeded(await answer);
+  set.cuts.add("3>1");
+  const one = set.node(1).replica();
+  const late = one.deleteRecords(offset(1), 1_000);
+  const deleted = one.deleteRecords(offset(2), 10_000);
+  await set.time.elapse(1_500);
+  assertEquals(failed(await late).code, "REQUEST_TIMED_OUT");
+  assertEquals(await isSettled(deleted), false);
+  // It leaves the in-sync set.
+  await set.time.elapse(5_000);
+  assertEquals(succeeded(await deleted), offset(2));
+  await set.node(1).loseLease();
+  const without = failed(await one.deleteRecords(offset(3), 1_000));
+  assertEquals(without.code, "NOT_LEADER_OR_FOLLOWER");
+  assertEquals(one.log.logStartOffset, offset(2));
   await set.stop();
 });
