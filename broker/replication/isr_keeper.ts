@@ -155,25 +155,24 @@ export class IsrKeeper {
     }
     const { view } = this.#options;
     const { succeeded } = await view.transact({ compare, success });
-    if (succeeded) { for (const change of changes) this.#say(change); }
+    if (succeeded) this.#say(changes);
     return succeeded;
   }
 
-  #say({ topic, partition, base, next }: StateChange): void {
-    if (next.leader === base.leader && next.isr.length === base.isr.length) {
-      return;
+  /** One line for each kind of change, however many partitions it was. */
+  #say(changes: readonly StateChange[]): void {
+    const { logger, onIsrChanged } = this.#options;
+    for (const [message, some] of Map.groupBy(changes, messageOf)) {
+      if (message === undefined) continue;
+      for (const { base, next } of some) onIsrChanged(directionOf(base, next));
+      const [{ topic, partition, base, next }] = some;
+      logger.info(message, {
+        partitions: some.length,
+        first: `${topic}-${partition}`,
+        isr: `${base.isr.join(",")} -> ${next.isr.join(",")}`,
+        leader: next.leader,
+      });
     }
-    const direction = next.isr.length < base.isr.length ? "shrunk" : "grown";
-    this.#options.onIsrChanged(direction);
-    const message = next.leader === base.leader
-      ? `The in-sync replicas have ${direction}`
-      : "A leader whose disk fails has handed over";
-    this.#options.logger.info(message, {
-      topic,
-      partition,
-      leader: next.leader,
-      isr: next.isr.join(","),
-    });
   }
 
   #rest(): Promise<void> {
@@ -200,4 +199,21 @@ function withdrawn(change: StateChange): StateChange {
 
 function keyOf({ topicId, partition }: StateChange): string {
   return KEYS.partition(topicId, partition);
+}
+
+function directionOf(
+  base: PartitionFact,
+  next: PartitionFact,
+): "shrunk" | "grown" {
+  return next.isr.length < base.isr.length ? "shrunk" : "grown";
+}
+
+/** Undefined: nothing that anybody wants to hear of. */
+function messageOf({ base, next }: StateChange): string | undefined {
+  if (next.leader !== base.leader) {
+    return "A leader whose disk fails has handed over";
+  }
+  return next.isr.length === base.isr.length
+    ? undefined
+    : `The in-sync replicas have ${directionOf(base, next)}`;
 }
