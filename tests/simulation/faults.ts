@@ -206,13 +206,17 @@ const FAULTS = {
     const machine = victim(context);
     world.say("FAULT", `power of ${machine.name} goes, and its disk`);
     cluster.losePower(machine);
-    world.schedule(random.between(100, 4000), () => {
+    // Nobody changes disks within a lease, in which the old one still counts.
+    world.schedule(random.between(2000, 4000), () => {
       const isOnlyCopy = [...facts.all()].some(({ fact: { isr } }) =>
         isr.length === 1 && isr[0] === machine.id
       );
       // One in a simulation: two could take all copies after each other.
       const isSecond = cluster.machines.some(({ wipedAtMs }) => wipedAtMs);
-      const mayGo = !machine.isOn && !isOnlyCopy && !isSecond &&
+      // It may have run again meanwhile.
+      const offSinceMs = machine.uncleanEnds.at(-1)?.atMs ?? world.nowMs;
+      const isOffForLong = !machine.isOn && world.nowMs - offSinceMs > 1900;
+      const mayGo = isOffForLong && !isOnlyCopy && !isSecond &&
         !context.isOver;
       if (mayGo) {
         world.say("FAULT", `${machine.name} has a new disk`);
