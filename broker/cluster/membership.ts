@@ -195,11 +195,21 @@ export class Membership {
     const leaseId = this.#leaseId;
     const askedAtMs = environment.clock.monotonicMs();
     if (leaseId !== undefined && await view.store.keepAlive(leaseId)) {
-      if (!this.#stopped) this.#leaseEndsMs = askedAtMs + this.#leaseTtlMs;
+      if (!this.#stopped) this.#renewed(askedAtMs);
       return;
     }
     if (this.#stopped) return;
     logger.warn("The lease of this broker had ended; registering again");
     await this.#register();
+  }
+
+  /**
+   * The store may have kept a lease that this broker had to take for ended: what
+   * waited for it goes on, as after a new one.
+   */
+  #renewed(askedAtMs: number): void {
+    const hadEnded = !this.holdsLease;
+    this.#leaseEndsMs = askedAtMs + this.#leaseTtlMs;
+    if (hadEnded && this.holdsLease) this.#options.onLease();
   }
 }

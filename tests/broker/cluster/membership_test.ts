@@ -1,4 +1,10 @@
 import { KEYS } from "../../../broker/cluster/facts.ts";
+import {
+  Membership,
+  type MembershipOptions,
+} from "../../../broker/cluster/membership.ts";
+import { MetadataUnavailableError } from "../../../storage/metadata/metadata_store.ts";
+import { ManualTime } from "../../support/manual_time.ts";
 import { assert, assertEquals } from "../../support/assert.ts";
 import {
   isSettled,
@@ -67,6 +73,41 @@ Deno.test("Membership of a broker that was paused past its lease does not claim 
   await cluster.time.elapse(1_000);
   assertEquals(one.room.membership.holdsLease, true);
   await cluster.stop();
+});
+
+Deno.test("Membership tells what waits when a lease that seemed to have ended is renewed", async () => {
+  const time = new ManualTime();
+  let isAnswering = true;
+  let leases = 0;
+  // The store keeps the lease all the while, as a restarted etcd does.
+  const store = {
+    grantLease: () => Promise.resolve({ leaseId: "1", ttlMs: 1500 }),
+    keepAlive: () =>
+      isAnswering
+        ? Promise.resolve(true)
+        : Promise.reject(new MetadataUnavailableError("away")),
+    revokeLease: () => Promise.resolve(),
+  };
+  const membership = new Membership({
+    view: { store, transact: () => Promise.resolve({ succeeded: true }) },
+    environment: { clock: time, timers: time, random: { uuid: () => "run" } },
+    logger: { warn() {} },
+    broker: { id: 1 },
+    onLease: () => leases++,
+    onDisplaced() {},
+  } as unknown as MembershipOptions);
+  await membership.join();
+  await time.elapse(3000);
+  assertEquals([membership.holdsLease, leases], [true, 1]);
+  isAnswering = false;
+  await time.elapse(2000);
+  assertEquals([membership.holdsLease, leases], [false, 1]);
+  isAnswering = true;
+  await time.elapse(400);
+  assertEquals([membership.holdsLease, leases], [true, 2]);
+  await time.elapse(3000);
+  assertEquals(leases, 2);
+  await membership.leave();
 });
 
 Deno.test("Membership does not come back after it left in the middle of a registration", async () => {
