@@ -137,7 +137,12 @@ const FAULTS: Record<FaultKind, Fault> = {
   },
 
   "metadata store away": async ({ cluster, signal }, { holdMs }) => {
-    await cluster.metadataServer.takeAway();
+    await cluster.metadataServer.takeAway("stands still");
+    await pause(holdMs, signal);
+  },
+
+  "metadata store killed": async ({ cluster, signal }, { holdMs }) => {
+    await cluster.metadataServer.takeAway("dies");
     await pause(holdMs, signal);
   },
 

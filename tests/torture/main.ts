@@ -103,6 +103,7 @@ function possibleKinds(asked: Arguments, able: Abilities): FaultKind[] {
       "nothing": true,
       "network": able.withNetwork,
       "small disk": able.withSmallDisk,
+      "etcd": asked.withEtcd,
       "spare broker": asked.brokers > replicationFactor,
     }[FAULT_KINDS[kind]];
     // With one replica a disk that is lost is data that is lost.

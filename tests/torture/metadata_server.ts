@@ -10,8 +10,11 @@ export interface MetadataServer extends AsyncDisposable {
   readonly flag: string;
   /** Resolves when brokers can use it. */
   start(): Promise<void>;
-  /** No broker can change it, or reach it, until `giveBack`. */
-  takeAway(): Promise<void>;
+  /**
+   * No broker can change it, or reach it, until `giveBack`: it stands still, or
+   * (where it is a process) has died.
+   */
+  takeAway(how: "stands still" | "dies"): Promise<void>;
   giveBack(): Promise<void>;
 }
 
@@ -97,17 +100,21 @@ export class EtcdMember implements MetadataServer {
     await ready.promise;
   }
 
-  async takeAway(): Promise<void> {
-    this.#process?.kill("SIGSTOP");
-    await Promise.resolve();
+  async takeAway(how: "stands still" | "dies"): Promise<void> {
+    if (how === "dies") await this.#kill();
+    else this.#process?.kill("SIGSTOP");
   }
 
   async giveBack(): Promise<void> {
-    this.#process?.kill("SIGCONT");
-    await Promise.resolve();
+    if (this.#process === undefined) await this.start();
+    else this.#process.kill("SIGCONT");
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#kill();
+  }
+
+  async #kill(): Promise<void> {
     this.#process?.kill("SIGKILL");
     await this.#ended;
     this.#process = undefined;

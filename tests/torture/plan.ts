@@ -24,6 +24,7 @@ export const FAULT_KINDS = {
   "rolling restart": "nothing",
   "replace a disk": "nothing",
   "metadata store away": "nothing",
+  "metadata store killed": "etcd",
   "drain a broker, and use it again": "spare broker",
   "drain a broker, and kill the controller": "spare broker",
   "drain a broker, and kill it": "spare broker",
