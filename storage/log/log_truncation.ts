@@ -61,6 +61,9 @@ function lowerCheckpoint(
   const segment = core.segments[index];
   const mustReplay = core.producers.dependsOn(end);
   try {
+    // All of them: those beyond `end` are right until the checkpoint is there, and
+    // left out afterwards. It may be newer than the file is.
+    core.writeEpochs();
     if (mustReplay) replayProducers(core, end, core.nowMs);
     const producers = core.captureProducers();
     if (producers !== undefined) core.writeSnapshot(end, producers);

@@ -43,7 +43,7 @@ export function recoverLog(core: LogCore, nowMs: number): void {
   core.checkpointBase = checkpoint?.segmentBaseOffset ?? -1;
   // A truncation that a crash interrupted may have left newer ones.
   core.dropSnapshots((at) => at > core.recoveryPoint);
-  loadEpochs(core, bases);
+  loadEpochs(core, bases, checkpoint);
   const first = checkpoint === undefined
     ? 0
     : adoptSegments(core, bases, checkpoint, nowMs);
@@ -281,7 +281,13 @@ function startOver(core: LogCore): void {
   core.epochs.clear();
 }
 
-function loadEpochs(core: LogCore, bases: readonly Offset[]): void {
+function loadEpochs(
+  core: LogCore,
+  bases: readonly Offset[],
+  checkpoint: Checkpoint | undefined,
+): void {
+  // Of a log that was emptied the file may still tell what it held before.
+  if (checkpoint !== undefined && checkpoint.segmentBaseOffset < 0) return;
   const path = `${core.directory}/${EPOCH_FILE}`;
   const { fileSystem } = core.files;
   const isRight = fileSystem.exists(path) &&

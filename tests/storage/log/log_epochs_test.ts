@@ -10,7 +10,7 @@ import {
   NO_LEADER_EPOCH,
   offset,
 } from "../../../storage/log/types.ts";
-import { assertEquals, assertThrows } from "../../support/assert.ts";
+import { assert, assertEquals, assertThrows } from "../../support/assert.ts";
 import { MemoryFileSystem } from "../../support/memory_file_system.ts";
 import { append, batchOf, DIRECTORY, NOW_MS, openLog } from "./log_support.ts";
 
@@ -124,5 +124,58 @@ Deno.test("A log that took over a gap says that the epoch before ended where its
   again.remove(`${DIRECTORY}/leader-epoch-checkpoint`);
   log = openLog({ disk: again });
   check();
+  log.close();
+});
+
+Deno.test("A cut keeps the epochs below it through a crash at any moment", () => {
+  const write = () => {
+    const disk = new MemoryFileSystem();
+    const log = openLog({ disk });
+    append(log, ["a", "b"], { epoch: 1 });
+    // The last that the file of the epochs is told of.
+    log.roll(NOW_MS);
+    append(log, ["c"], { epoch: 1 });
+    append(log, ["d", "e"], { epoch: 3 });
+    append(log, ["f", "g"], { epoch: 5 });
+    log.flushSync();
+    return { disk, log };
+  };
+  let isDone = false;
+  for (let at = 0; !isDone; at++) {
+    const { disk, log } = write();
+    let count = 0;
+    disk.fault = () => count++ === at ? { kind: "crash" } : undefined;
+    try {
+      log.truncateTo(offset(5));
+      isDone = true;
+    } catch {
+      // As the power goes.
+    }
+    const again = openLog({ disk: disk.crash() });
+    const { logEndOffset } = again;
+    const isCut = logEndOffset === offset(5);
+    assert(isDone ? isCut : isCut || logEndOffset === offset(7));
+    assertEquals(
+      [1, 3, 5].map((epoch) => endOf(again, epoch)),
+      isCut ? [3, 5, undefined] : [3, 5, 7],
+    );
+    again.close();
+  }
+});
+
+Deno.test("A log that begins anew has no epoch of before, after a crash either", () => {
+  const disk = new MemoryFileSystem();
+  let log = openLog({ disk });
+  append(log, ["a", "b"], { epoch: 1 });
+  append(log, ["c"], { epoch: 5 });
+  // The file of the epochs is told of both.
+  log.roll(NOW_MS);
+  log.advanceLogStart(offset(1));
+  log.truncateFullyAndStartAt(offset(10));
+  log.appendReplicated(batchAt(10, 4, ["d", "e"]), NOW_MS);
+  log.flushSync();
+  log = openLog({ disk: disk.crash() });
+  assertEquals(log.lastRecordEpoch, leaderEpoch(4));
+  assertEquals([4, 5].map((epoch) => endOf(log, epoch)), [12, undefined]);
   log.close();
 });

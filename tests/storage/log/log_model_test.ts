@@ -2,7 +2,11 @@ import fc from "fast-check";
 import { assert, assertEquals } from "../../support/assert.ts";
 import { MemoryFileSystem } from "../../support/memory_file_system.ts";
 import type { LogConfig } from "../../../storage/log/log.ts";
-import { offset } from "../../../storage/log/types.ts";
+import {
+  leaderEpoch,
+  NO_LEADER_EPOCH,
+  offset,
+} from "../../../storage/log/types.ts";
 import { append, openLog, readAll } from "./log_support.ts";
 
 /** A log as it should be: what is there, and what a crash may not take. */
@@ -10,13 +14,13 @@ interface Model {
   start: number;
   end: number;
   /** Base offset, values and epoch of each batch, whole log in order. */
-  batches: { base: number; values: string[] }[];
+  batches: { base: number; values: string[]; epoch: number }[];
   /** Exclusive: on the disk, whether the log knows it or not. */
   flushed: number;
 }
 
 type Step =
-  | { kind: "append"; counts: number[]; sizeBytes: number }
+  | { kind: "append"; counts: number[]; sizeBytes: number; newer: number }
   | { kind: "flush" | "flushAsync" | "reopen" | "kill" | "roll" }
   | { kind: "powerLoss"; seed: number }
   | { kind: "truncate" | "advance" | "restart"; share: number }
@@ -38,6 +42,7 @@ const stepArbitrary: fc.Arbitrary<Step> = fc.oneof(
         maxLength: 3,
       }),
       sizeBytes: fc.integer({ min: 0, max: 120 }),
+      newer: fc.integer({ min: 0, max: 2 }),
     }),
   },
   {
@@ -90,7 +95,7 @@ class Bench {
     const { model } = this;
     switch (step.kind) {
       case "append":
-        return this.#append(step.counts, step.sizeBytes);
+        return this.#append(step);
       case "flush":
         assertEquals(this.log.flushSync(), offset(model.end));
         model.flushed = model.end;
@@ -153,18 +158,38 @@ class Bench {
     assertEquals(actual, expected);
     assert(log.flushedOffset <= log.logEndOffset);
     assert(this.disk.openHandles <= 4);
+    this.#checkEpochs();
   }
 
-  #append(counts: number[], sizeBytes: number): void {
+  /** As the batches themselves say, whatever was cut off or lost before. */
+  #checkEpochs(): void {
+    const { log, model } = this;
+    const held = model.batches
+      .filter(({ base, values }) => base + values.length > model.start);
+    const last = held.at(-1)?.epoch ?? NO_LEADER_EPOCH;
+    assertEquals(log.lastRecordEpoch, leaderEpoch(last));
+    for (const { epoch } of held) {
+      const above = held.find((other) => other.epoch > epoch);
+      const end = log.epochEndOffset(leaderEpoch(epoch));
+      assertEquals(end, {
+        epoch: leaderEpoch(epoch),
+        endOffset: offset(above?.base ?? model.end),
+      });
+    }
+  }
+
+  #append({ counts, sizeBytes, newer }: Step & { kind: "append" }): void {
+    // What was cut off may have been of a newer epoch than what comes.
+    const epoch = newer + (this.model.batches.at(-1)?.epoch ?? 0);
     for (const count of counts) {
       const values = Array.from(
         { length: count },
         () => `${this.#counter++}`.padEnd(sizeBytes, "x"),
       );
-      const outcome = append(this.log, values);
+      const outcome = append(this.log, values, { epoch });
       assert(outcome.kind === "appended");
       assertEquals(outcome.baseOffset, offset(this.model.end));
-      this.model.batches.push({ base: this.model.end, values });
+      this.model.batches.push({ base: this.model.end, values, epoch });
       this.model.end += count;
     }
   }
@@ -235,6 +260,6 @@ Deno.test("Log behaves as a list of batches under any sequence of steps", async 
         assertEquals(bench.disk.openHandles, 0);
       },
     ),
-    { numRuns: 500 },
+    { numRuns: 1500 },
   );
 });
