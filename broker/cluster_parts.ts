@@ -4,6 +4,7 @@
  * other; when they start and stop is `room.ts`'s.
  */
 import type { MetadataStore } from "../storage/metadata/metadata_store.ts";
+import { confinedTo } from "./cluster/confinement.ts";
 import { Controller } from "./cluster/controller/controller.ts";
 import type { BrokerFact } from "./cluster/facts.ts";
 import { Membership } from "./cluster/membership.ts";
@@ -93,12 +94,14 @@ export class ClusterParts {
   }
 }
 
-function brokerFact(config: BrokerConfig): BrokerFact {
+export function brokerFact(config: BrokerConfig): BrokerFact {
+  const addresses = confinedTo(config);
   return {
     id: config.id,
     host: config.advertisedHost,
     httpPort: config.port,
     kafkaPort: config.kafkaPort,
     rack: config.rack,
+    ...(addresses === undefined ? {} : { confinedTo: addresses }),
   };
 }

@@ -10,6 +10,7 @@ import {
   MetadataUnavailableError,
 } from "../storage/metadata/metadata_store.ts";
 import { leaveCleanMark, takeCleanMark } from "./cluster/clean_stop.ts";
+import { untilNobodyIsCutOff } from "./cluster/confinement.ts";
 import { noteRun, untilEarlierRunIsOver } from "./cluster/earlier_run.ts";
 import { isOwnFolder, markFolder } from "./cluster/folder_owner.ts";
 import { untilCommitted, untilHandedOver } from "./cluster/hand_over.ts";
@@ -17,7 +18,7 @@ import { settleStates } from "./cluster/start_states.ts";
 import type { Controller } from "./cluster/controller/controller.ts";
 import type { Membership } from "./cluster/membership.ts";
 import type { MetadataView } from "./cluster/metadata_view.ts";
-import { ClusterParts } from "./cluster_parts.ts";
+import { brokerFact, ClusterParts } from "./cluster_parts.ts";
 import type { BrokerConfig } from "./config.ts";
 import { Coordinators } from "./coordinators.ts";
 import type { Environment } from "./environment.ts";
@@ -169,6 +170,11 @@ export class Room {
       brokerId: config.id,
     });
     await this.view.catchUp();
+    await untilNobodyIsCutOff(
+      this.view,
+      environment.timers,
+      brokerFact(config),
+    );
     const wasStoppedCleanly = takeCleanMark(fileSystem, folder);
     const { image } = this.view;
     await this.replicas.start(image);

@@ -13,6 +13,8 @@ export interface BrokerFact {
   readonly httpPort: number;
   readonly kafkaPort: number | null;
   readonly rack: string | null;
+  /** HTTP addresses of the only brokers it may connect to; absent: any. */
+  readonly confinedTo?: readonly string[];
 }
 
 /** `/live/<id>`: lives by the broker's lease. */

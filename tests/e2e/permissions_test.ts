@@ -1,9 +1,13 @@
 /** Design D10: a broker's process can touch its own folder and its peers only. */
 import { permissionFlags } from "../../broker/cluster/permissions.ts";
-import { assert, assertEquals } from "../support/assert.ts";
+import {
+  assert,
+  assertEquals,
+  assertStringIncludes,
+} from "../support/assert.ts";
 import { brokerConfigOf } from "../support/broker_config.ts";
 import { TestCluster } from "./support/cluster.ts";
-import { commandLineOf } from "./support/process.ts";
+import { commandLineOf, RunningProcess } from "./support/process.ts";
 
 /** Tries each, printing whether Deno let it. */
 const PROBE = `
@@ -108,4 +112,16 @@ Deno.test("The supervisor starts every broker with these permissions and no othe
     ]);
     assert(words.includes("--supervised"));
   }
+  // Which these two could not fetch from.
+  const third = new RunningProcess({
+    args: [
+      "broker",
+      "--id=3",
+      `--port=${cluster.httpPort(3)}`,
+      "--kafka-port=none",
+      `--data-dir=${cluster.dataDirectory}`,
+    ],
+  });
+  assertEquals((await third.status).code, 2);
+  assertStringIncludes(third.error.join("\n"), "runs under a supervisor");
 });
