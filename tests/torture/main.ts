@@ -22,16 +22,18 @@ interface Arguments {
   brokers: number;
   replicationFactor: number;
   hastePercent: number;
+  longestHoldMs: number;
   withEtcd: boolean;
   flags: string[];
 }
 
 const USAGE = "usage: deno task torture [--minutes=5] [--seed=N] " +
-  "[--only=kill,pause] [--haste=30] [--etcd] [--brokers=3] " +
+  "[--only=kill,pause] [--haste=30] [--longest=6] [--etcd] [--brokers=3] " +
   "[--replication-factor=3] " +
   "[--broker-flag=--log-level=debug]";
+/** Faults that last are longer than a lease, in seconds. */
+const SHORTEST_LONGEST_S = 2;
 const DEFAULT_COURSE = {
-  longestHoldMs: 6000,
   paceMs: 20,
   hasPatientClients: true,
 } as const;
@@ -45,6 +47,7 @@ function parse(args: readonly string[]): Arguments | undefined {
     brokers: 3,
     replicationFactor: 3,
     hastePercent: 30,
+    longestHoldMs: 6000,
     withEtcd: false,
     flags: [],
   };
@@ -64,6 +67,8 @@ function parse(args: readonly string[]): Arguments | undefined {
       parsed.brokers = Number(value);
     } else if (name === "haste" && Number(value) <= 100) {
       parsed.hastePercent = Number(value);
+    } else if (name === "longest" && Number(value) >= SHORTEST_LONGEST_S) {
+      parsed.longestHoldMs = 1000 * Number(value);
     } else if (name === "broker-flag") parsed.flags.push(value);
     else return undefined;
   }
