@@ -88,7 +88,7 @@ async function runBroker(config: BrokerConfig): Promise<number> {
   });
   writeLine(Deno.stdout, startingLine(config));
   const starting = startBroker(
-    config,
+    { ...config, isConfined: isNetworkConfined() },
     environment,
     createLogger({
       level: config.logLevel,
@@ -199,6 +199,11 @@ function banner(config: ClusterConfig): string {
   const isPlain = Deno.noColor || !Deno.stdout.isTerminal();
   return `${isPlain ? text : `\x1b[1;36m${text}\x1b[0m`}: ${count} broker` +
     `${count === 1 ? "" : "s"}, data in ${config.dataDirectory}`;
+}
+
+/** A supervisor's brokers have the addresses of its brokers, and no others. */
+function isNetworkConfined(): boolean {
+  return Deno.permissions.querySync({ name: "net" }).state !== "granted";
 }
 
 /** Gives up for good what this role does not need (DESIGN D10). */

@@ -61,6 +61,8 @@ export interface BrokerConfig {
   readonly topicDefaults: { readonly [name: string]: string };
   /** Started by a supervisor: stops when standard input ends. */
   readonly supervised: boolean;
+  /** This process may connect to `peers` and to nobody else: no flag says it. */
+  readonly isConfined?: boolean;
 }
 
 /** A cluster of brokers on this machine, for one supervisor. */

@@ -15,9 +15,7 @@ import type { MetadataView } from "./metadata_view.ts";
 
 /** HTTP addresses of the only brokers it may connect to; undefined: any. */
 export function confinedTo(config: BrokerConfig): string[] | undefined {
-  // With etcd the network is open.
-  if (!config.supervised || config.metadata.kind === "etcd") return undefined;
-  return config.peers.map(formatAddress);
+  return config.isConfined ? config.peers.map(formatAddress) : undefined;
 }
 
 /**

@@ -8,7 +8,7 @@ function supervised(count: number, firstPort = 8080): Partial<BrokerConfig>[] {
   return ports.map((port, index) => ({
     id: index + 1,
     port,
-    supervised: true,
+    isConfined: true,
     peers: ports.filter((one) => one !== port).map((one) => ({
       host: "localhost",
       port: one,
@@ -56,22 +56,5 @@ Deno.test("Brokers of one supervisor start on other ports while the leases of th
   for (const broker of cluster.brokers.values()) await broker.kill();
   const third = supervised(3, 9080)[2];
   assertEquals(await faultOf(cluster, cluster.broker(third)), "");
-  await cluster.stop();
-});
-
-Deno.test("A supervised broker on etcd may connect to any", async () => {
-  const cluster = new TestCluster();
-  const metadata: BrokerConfig["metadata"] = {
-    kind: "etcd",
-    endpoints: [],
-    prefix: "/streamnest",
-    user: null,
-    passwordFile: null,
-    caFile: null,
-    certificateFile: null,
-    keyFile: null,
-  };
-  await cluster.broker({ ...supervised(1)[0], metadata });
-  assertEquals(await faultOf(cluster, cluster.broker({ id: 2 })), "");
   await cluster.stop();
 });
