@@ -101,6 +101,12 @@ export const BROKEN_VARIANTS: readonly BrokenVariant[] = [
   {
     name: "logs are not compared: nothing is truncated",
     seeds: 40,
+    plan: {
+      faults: ["slowDisk", "kill"],
+      meanFaultGapMs: 250,
+      pauseMs: 15,
+      links: { leastMs: 1, meanMs: 10, loss: 0 },
+    },
     patch: () =>
       method(FollowerRole, "position", (original) =>
         function () {
@@ -128,7 +134,13 @@ export const BROKEN_VARIANTS: readonly BrokenVariant[] = [
   },
   {
     name: "a proposed ISR does not count until it is known to be made",
-    seeds: 100,
+    seeds: 60,
+    plan: {
+      faults: ["restart", "slowNetwork"],
+      meanFaultGapMs: 250,
+      pauseMs: 15,
+      links: { leastMs: 0.3, meanMs: 5, loss: 0 },
+    },
     patch: () =>
       method(
         InSyncReplicas,
@@ -145,7 +157,7 @@ export const BROKEN_VARIANTS: readonly BrokenVariant[] = [
   {
     name: "a leader goes on without its lease",
     seeds: 60,
-    plan: { faults: ["storeSplit", "pause"], meanFaultGapMs: 600 },
+    plan: { faults: ["storeSplit", "split"], meanFaultGapMs: 250, pauseMs: 15 },
     patch: () =>
       getter(Membership, "holdsLease", function () {
         return true;
@@ -205,7 +217,12 @@ export const BROKEN_VARIANTS: readonly BrokenVariant[] = [
   },
   {
     name: "an answer of the store that is lost counts as success",
-    seeds: 100,
+    seeds: 60,
+    plan: {
+      faults: [],
+      operators: 1,
+      links: { leastMs: 0.3, meanMs: 5, loss: 0.03 },
+    },
     seams: { store: (store) => believing(store) },
   },
   {
