@@ -4,25 +4,25 @@
  * requests, their pauses and their bounds; what an answer does is the replica's.
  *
  * An ask says that everything below its offset is safe here, so a partition is
- * asked for again only when what the last answer brought is. A partition that
- * comes while a request waits at the leader gets a request of its own; when two
- * wait already, the smaller one is given up and its partitions join.
+ * asked for again only when what the last answer brought is. Busy partitions
+ * have a request of their own (`fetch_lanes.ts`).
  */
 import { InvariantError } from "../../storage/assert.ts";
 import { StorageError } from "../../storage/error.ts";
 import type { Environment, Timer } from "../environment.ts";
 import type { Logger } from "../logger.ts";
+import {
+  FETCH_LANE_LIMITS,
+  FetchLanes,
+  type FetchRound,
+} from "./fetch_lanes.ts";
 import type { FetchAnswer, FetchAsk, FetchSource } from "./fetch_source.ts";
 import type { FetchThrottle } from "./fetch_throttle.ts";
 import type { PartitionReplica } from "./partition_replica.ts";
 
 export const FETCHER_LIMITS = {
-  /** How long the leader holds a request for which it has nothing. */
-  maxWaitMs: 500,
   bytesPerAnswer: 10 * 1024 * 1024,
   bytesPerPartition: 1024 * 1024,
-  /** Requests to one leader at a time. */
-  requests: 2,
   /** Bytes appended before others have a turn. */
   bytesPerTurn: 1024 * 1024,
   /** Logs that are flushed at a time. */
@@ -50,23 +50,22 @@ interface Followed {
   readonly epoch: number;
   failures: number;
   notBeforeMs: number;
+  /** It got records, or came, or failed. */
+  busyUntilMs: number;
   /** A request for it is on its way, or what it brought is not safe yet. */
-  isBusy: boolean;
+  isAsked: boolean;
 }
 
-interface Round {
-  readonly members: readonly Followed[];
-  readonly abort: AbortController;
-}
+type Round = FetchRound<Followed>;
 
 export class ReplicaFetcher {
   readonly #options: ReplicaFetcherOptions;
   /** Those first that have waited longest since they got records. */
   readonly #followed = new Map<PartitionReplica, Followed>();
-  readonly #rounds = new Map<Round, Promise<void>>();
+  readonly #lanes = new FetchLanes<Followed>();
+  readonly #running = new Set<Promise<void>>();
   #timer: Timer | undefined;
   #isKicked = false;
-  #hasNew = false;
   #isStopped = false;
   /** In a row, of the leader as a whole. */
   #failures = 0;
@@ -88,9 +87,9 @@ export class ReplicaFetcher {
       epoch,
       failures: 0,
       notBeforeMs: -Infinity,
-      isBusy: false,
+      busyUntilMs: this.#nowMs() + FETCH_LANE_LIMITS.busyMs,
+      isAsked: false,
     });
-    this.#hasNew = true;
     this.#notBeforeMs = -Infinity;
     this.#kick();
   }
@@ -103,8 +102,8 @@ export class ReplicaFetcher {
   async stop(): Promise<void> {
     this.#isStopped = true;
     this.#timer?.cancel();
-    for (const { abort } of this.#rounds.keys()) abort.abort();
-    await Promise.all(this.#rounds.values());
+    this.#lanes.giveUpAll();
+    await Promise.all(this.#running);
   }
 
   /** What is added in the same turn shares a request. */
@@ -122,22 +121,25 @@ export class ReplicaFetcher {
     this.#timer = undefined;
     const nowMs = this.#nowMs();
     if (nowMs < this.#notBeforeMs) return this.#arm(this.#notBeforeMs);
-    if (this.#rounds.size >= FETCHER_LIMITS.requests) {
-      // The end of a request begins the next.
-      if (this.#hasNew) this.#giveUpSmallest();
-      return;
-    }
-    this.#hasNew = false;
-    const members: Followed[] = [];
+    const busy: Followed[] = [];
+    const quiet: Followed[] = [];
     let nextMs = Infinity;
     for (const followed of this.#followed.values()) {
-      if (followed.isBusy) continue;
+      if (followed.isAsked) continue;
       const atMs = this.#readyAtMs(followed);
       if (atMs > nowMs) nextMs = Math.min(nextMs, atMs);
-      else members.push(followed);
+      else if (this.#isBusy(followed, nowMs)) busy.push(followed);
+      else quiet.push(followed);
     }
+    const { rounds, againAtMs } = this.#lanes.begin({ busy, quiet }, nowMs);
+    nextMs = Math.min(nextMs, againAtMs);
     if (nextMs < Infinity) this.#arm(nextMs);
-    if (members.length > 0) this.#start(members);
+    for (const round of rounds) this.#start(round);
+  }
+
+  #isBusy({ replica, busyUntilMs }: Followed, nowMs: number): boolean {
+    // One that is copied gets records whenever the throttle lets it ask.
+    return busyUntilMs > nowMs || this.#options.isThrottled(replica);
   }
 
   #readyAtMs({ replica, notBeforeMs }: Followed): number {
@@ -156,27 +158,23 @@ export class ReplicaFetcher {
     );
   }
 
-  #giveUpSmallest(): void {
-    const [smallest] = [...this.#rounds.keys()]
-      .sort((one, other) => one.members.length - other.members.length);
-    smallest.abort.abort();
-  }
-
-  #start(members: readonly Followed[]): void {
-    const round = { members, abort: new AbortController() };
-    for (const each of members) each.isBusy = true;
+  #start(round: Round): void {
+    const { members } = round;
+    for (const each of members) each.isAsked = true;
     const running = this.#run(round).catch((fault) => {
       this.#isStopped = true;
       this.#options.onFatal(fault);
     }).finally(() => {
-      for (const each of members) each.isBusy = false;
-      this.#rounds.delete(round);
+      for (const each of members) each.isAsked = false;
+      this.#running.delete(running);
+      this.#lanes.end(round);
       this.#kick();
     });
-    this.#rounds.set(round, running);
+    this.#running.add(running);
   }
 
-  async #run({ members, abort }: Round): Promise<void> {
+  async #run(round: Round): Promise<void> {
+    const { members } = round;
     const unsafe = members.filter(({ replica }) =>
       replica.fetchPosition() === undefined
     );
@@ -189,8 +187,10 @@ export class ReplicaFetcher {
       asked.push(each);
       asks.push(ask);
     }
-    if (asks.length === 0 || abort.signal.aborted) return;
-    const answers = await this.#fetch(asks, abort.signal);
+    if (asks.length === 0 || round.signal.aborted) return;
+    round.isWaiting = true;
+    const answers = await this.#fetch(asks, round);
+    round.isWaiting = false;
     if (answers === undefined) return;
     await this.#makeSafe(await this.#apply(asked, answers));
   }
@@ -215,12 +215,12 @@ export class ReplicaFetcher {
   /** Undefined: it was given up, or the leader does not answer. */
   async #fetch(
     asks: readonly FetchAsk[],
-    signal: AbortSignal,
+    { maxWaitMs, signal }: Round,
   ): Promise<FetchAnswer[] | undefined> {
     const { source, leaderId, logger } = this.#options;
     try {
       const answers = await source.fetch(leaderId, asks, {
-        maxWaitMs: FETCHER_LIMITS.maxWaitMs,
+        maxWaitMs,
         maxBytes: FETCHER_LIMITS.bytesPerAnswer,
         signal,
       });
@@ -274,6 +274,7 @@ export class ReplicaFetcher {
     const { onFetched, isThrottled, throttle } = this.#options;
     onFetched(replica, applied.sizeBytes);
     if (isThrottled(replica)) throttle.spend(applied.sizeBytes);
+    followed.busyUntilMs = this.#nowMs() + FETCH_LANE_LIMITS.busyMs;
     // Who got records goes behind who may have waited for room in an answer.
     this.#followed.delete(replica);
     this.#followed.set(replica, followed);
@@ -311,6 +312,7 @@ export class ReplicaFetcher {
   #postpone(followed: Followed): void {
     followed.notBeforeMs = this.#nowMs() +
       this.#backOffMs(followed.failures++);
+    followed.busyUntilMs = followed.notBeforeMs + FETCH_LANE_LIMITS.busyMs;
   }
 
   #backOffMs(failures: number): number {
