@@ -49,6 +49,8 @@ export class Membership {
   #leaseTtlMs: number = MEMBERSHIP_LIMITS.leaseTtlMs;
   #leaseEndsMs = -Infinity;
   #stopped = false;
+  /** It was told that the lease cannot be renewed. */
+  #isOverdue = false;
 
   constructor(options: MembershipOptions) {
     this.#options = options;
@@ -181,9 +183,7 @@ export class Membership {
               this.#stopped = true;
               return this.#options.onDisplaced(fault);
             }
-            this.#options.logger.warn("Cannot renew this broker's lease", {
-              cause: String(fault),
-            });
+            this.#tellCannotRenew(fault);
           })
           .finally(() => this.#scheduleKeepAlive());
       },
@@ -195,12 +195,29 @@ export class Membership {
     const leaseId = this.#leaseId;
     const askedAtMs = environment.clock.monotonicMs();
     if (leaseId !== undefined && await view.store.keepAlive(leaseId)) {
-      if (!this.#stopped) this.#renewed(askedAtMs);
-      return;
+      if (this.#stopped) return;
+      this.#renewed(askedAtMs);
+      return this.#tellRenewed();
     }
     if (this.#stopped) return;
     logger.warn("The lease of this broker had ended; registering again");
     await this.#register();
+    this.#tellRenewed();
+  }
+
+  /** Once, however long the store is away. */
+  #tellCannotRenew(fault: unknown): void {
+    const level = this.#isOverdue ? "debug" : "warn";
+    this.#isOverdue = true;
+    this.#options.logger[level]("Cannot renew this broker's lease", {
+      cause: String(fault),
+    });
+  }
+
+  #tellRenewed(): void {
+    if (!this.#isOverdue) return;
+    this.#isOverdue = false;
+    this.#options.logger.info("This broker's lease is renewed again");
   }
 
   /**

@@ -57,7 +57,11 @@ export class Cluster implements ClusterOperations {
         ok: fault === undefined,
         ...(fault === undefined ? {} : { detail: fault.message }),
       },
-      { name: "lease", ok: this.#membership.holdsLease },
+      {
+        name: "lease",
+        ok: this.#membership.holdsLease,
+        ...(this.#membership.holdsLease ? {} : { detail: LEASE_ENDED }),
+      },
       // What still comes here should go to the others.
       ...(this.#membership.isLeaving ? [{ name: "stopping", ok: false }] : []),
       leadership(this.#view.image, this.#brokerId),
@@ -71,6 +75,10 @@ export class Cluster implements ClusterOperations {
     ];
   }
 }
+
+const LEASE_ENDED =
+  "This broker cannot renew its lease with the metadata store: it " +
+  "acknowledges nothing until it can";
 
 /** Partitions that nobody but this broker could lead, and that it does not. */
 function leadership(image: MetadataImage, brokerId: number): ReadinessCheck {

@@ -279,6 +279,17 @@ export class Controller {
     return { compare, success };
   }
 
+  /** "1, 3": who can take duties now. */
+  #alive(): string {
+    return [...this.#options.view.image.brokers.values()]
+      .filter(({ incarnation, isLeaving }) =>
+        incarnation !== undefined && !isLeaving
+      )
+      .map(({ id }) => id)
+      .sort((a, b) => a - b)
+      .join(", ");
+  }
+
   /** One line for each reason, however many partitions it was. */
   #tell(written: readonly Change[]): void {
     const { logger, onElected } = this.#options;
@@ -288,7 +299,8 @@ export class Controller {
       const level = reason === "unclean" ? "warn" : "info";
       logger[level](REASONS[reason], {
         partitions: some.length,
-        newLeaders: leadersOf(elected),
+        ...(reason === "liveness" ? { alive: this.#alive() } : {}),
+        ...(elected.length > 0 ? { newLeaders: leadersOf(elected) } : {}),
         first: `${some[0].topic}-${some[0].partition}`,
       });
     }

@@ -79,6 +79,8 @@ Deno.test("Membership tells what waits when a lease that seemed to have ended is
   const time = new ManualTime();
   let isAnswering = true;
   let leases = 0;
+  const said: string[] = [];
+  const say = (message: string) => said.push(message);
   // The store keeps the lease all the while, as a restarted etcd does.
   const store = {
     grantLease: () => Promise.resolve({ leaseId: "1", ttlMs: 1500 }),
@@ -91,7 +93,7 @@ Deno.test("Membership tells what waits when a lease that seemed to have ended is
   const membership = new Membership({
     view: { store, transact: () => Promise.resolve({ succeeded: true }) },
     environment: { clock: time, timers: time, random: { uuid: () => "run" } },
-    logger: { warn() {} },
+    logger: { warn: say, info: say, debug() {} },
     broker: { id: 1 },
     onLease: () => leases++,
     onDisplaced() {},
@@ -107,6 +109,11 @@ Deno.test("Membership tells what waits when a lease that seemed to have ended is
   assertEquals([membership.holdsLease, leases], [true, 2]);
   await time.elapse(3000);
   assertEquals(leases, 2);
+  // Once each, though it tried again and again.
+  assertEquals(said, [
+    "Cannot renew this broker's lease",
+    "This broker's lease is renewed again",
+  ]);
   await membership.leave();
 });
 

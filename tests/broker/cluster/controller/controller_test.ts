@@ -62,7 +62,9 @@ Deno.test("Controller gives a killed broker's partitions to others within two se
     isr: [1, 3],
   });
   assert(
-    brokers[0].logged.some((line) => line.includes('"newLeaders":"3: 1"')),
+    brokers[0].logged.some((line) =>
+      line.includes('"alive":"1, 3","newLeaders":"3: 1"')
+    ),
   );
   await stop(cluster);
 });
