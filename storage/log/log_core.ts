@@ -178,6 +178,14 @@ export class LogCore {
     });
   }
 
+  /**
+   * Before a segment's indexes are written. The other two are made anew where
+   * they are lost: a checkpoint vouches for this one, so its name must last.
+   */
+  noteIndexFiles({ aborted }: Segment): void {
+    if (aborted.file.isToBeMade) this.directoryNeedsSync = true;
+  }
+
   syncDirectory(): void {
     if (!this.directoryNeedsSync) return;
     this.files.fileSystem.syncDirectory(this.directory);

@@ -74,6 +74,7 @@ export class LogFlusher {
     try {
       this.#writeParts(due);
       for (const segment of core.segments) {
+        core.noteIndexFiles(segment);
         if (segment.indexesNeedSync) segment.syncIndexesNow();
       }
       core.syncDirectory();
@@ -141,6 +142,7 @@ export class LogFlusher {
     try {
       this.#writeParts(due);
       for (const segment of core.segments) {
+        core.noteIndexFiles(segment);
         if (segment.indexesNeedSync) await segment.syncIndexes();
         if (core.generation !== generation) return;
       }

@@ -67,7 +67,10 @@ function lowerCheckpoint(
     if (mustReplay) replayProducers(core, end, core.nowMs);
     const producers = core.captureProducers();
     if (producers !== undefined) core.writeSnapshot(end, producers);
-    for (const each of core.segments) each.syncIndexesNow();
+    for (const each of core.segments) {
+      core.noteIndexFiles(each);
+      each.syncIndexesNow();
+    }
     core.syncDirectory();
     core.checkpoints.save({
       recoveryPoint: end,

@@ -36,6 +36,11 @@ export class SparseIndex {
     return this.#tailBytes > 0 || this.#changes > this.#syncedChanges;
   }
 
+  /** True when the next write makes the file. */
+  get isToBeMade(): boolean {
+    return this.#tailBytes > 0 && this.#inFile() === 0;
+  }
+
   append(entry: Uint8Array): void {
     const needed = this.#tailBytes + this.entryBytes;
     this.#tail = grown(this.#tail, this.#tailBytes, needed);
