@@ -282,6 +282,8 @@ export interface ClusterAnswer {
   partitions: number;
   partitionsWithoutLeader: number;
   underReplicatedPartitions: number;
+  /** What is not well with the broker that answers: it may know old facts. */
+  warnings?: string[];
 }
 
 /** `GET /health/live`, `GET /health/ready` (503 while not ready). */

@@ -83,7 +83,10 @@ function statusText(
     `${rows}\nTopics: ${cluster.topics}\n` +
     `Partitions: ${cluster.partitions}\n` +
     `Without leader: ${cluster.partitionsWithoutLeader}\n` +
-    `Under-replicated: ${cluster.underReplicatedPartitions}\n`;
+    `Under-replicated: ${cluster.underReplicatedPartitions}\n` +
+    (cluster.warnings ?? [])
+      .map((one) => `Broker ${cluster.brokerId}, which answered: ${one}\n`)
+      .join("");
 }
 
 function stateText({ alive, leaving, drained }: BrokerDescription): string {

@@ -526,7 +526,11 @@ export class FakeOperations implements Operations {
       controller: 1,
       brokers: this.clusterState.brokers,
     }),
-    readiness: () => [{ name: "metadata", ok: this.ready }],
+    readiness: () => [{
+      name: "metadata",
+      ok: this.ready,
+      ...(this.ready ? {} : { detail: "The store is away" }),
+    }],
     onChange: (listener) => this.clusterState.onChange(listener),
   };
 

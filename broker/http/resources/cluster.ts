@@ -12,6 +12,8 @@ export function getCluster(exchange: Exchange, door: Door): Result {
   const view = door.operations.cluster.describe();
   const all = door.operations.topics.list({ includeInternal: true });
   const partitions = all.flatMap((topic) => topic.partitions);
+  const warnings = door.operations.cluster.readiness()
+    .flatMap(({ ok, detail }) => ok || detail === undefined ? [] : [detail]);
   const answer: ClusterAnswer = {
     clusterId: view.clusterId,
     version: door.version,
@@ -23,6 +25,7 @@ export function getCluster(exchange: Exchange, door: Door): Result {
     partitionsWithoutLeader:
       partitions.filter(({ leader }) => leader === null).length,
     underReplicatedPartitions: partitions.filter(isUnderReplicated).length,
+    ...(warnings.length === 0 ? {} : { warnings }),
   };
   return json(answer);
 }

@@ -262,6 +262,8 @@ Deno.test("Cluster, health, metrics, producers and the index answer", async () =
   const ready = await test.call("GET", "/health/ready");
   assertEquals(ready.status, 503);
   assertEquals((await ready.json()).status, "not ready");
+  const { warnings } = await test.json("GET", "/v1/cluster");
+  assertEquals(warnings, ["The store is away"]);
   const metrics = await test.call("GET", "/metrics");
   assertEquals(await metrics.text(), "m");
   assertEquals(

@@ -344,6 +344,7 @@ Deno.test("cluster status", async () => {
         partitions: 9,
         partitionsWithoutLeader: 1,
         underReplicatedPartitions: 2,
+        warnings: ["it has no lease"],
       }),
   );
   assertEquals(code, 0);
@@ -353,6 +354,7 @@ Deno.test("cluster status", async () => {
       "BROKER  HTTP  KAFKA  RACK  REPLICAS  LEADERS  STATE          ROLE\n" +
       "     1  a:1   a:2    r            9        8  alive          -\n" +
       "     2  b:1   -      -            0        0  down, drained  controller\n\n" +
-      "Topics: 3\nPartitions: 9\nWithout leader: 1\nUnder-replicated: 2\n",
+      "Topics: 3\nPartitions: 9\nWithout leader: 1\nUnder-replicated: 2\n" +
+      "Broker 1, which answered: it has no lease\n",
   );
 });
