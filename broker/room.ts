@@ -180,7 +180,10 @@ export class Room {
     await this.replicas.start(image);
     await this.#settleStates({ isNewDisk, wasStoppedCleanly });
     // Not before: a start that fails half way must find what this one found.
-    if (isNewDisk) markFolder(fileSystem, folder, owner);
+    if (isNewDisk) {
+      markFolder(fileSystem, folder, owner);
+      this.#tellNewDisk();
+    }
     noteRun(fileSystem, folder, this.membership.incarnation);
     this.#isSettled = true;
     this.#unsubscribe = this.view.subscribe((image, previous) =>
@@ -189,6 +192,29 @@ export class Room {
     // What the metadata has become meanwhile.
     this.replicas.apply(this.view.image, image);
     this.coordinators.start();
+  }
+
+  /** What was on the disk before: other replicas have it, or nobody. */
+  #tellNewDisk(): void {
+    const { config, logger } = this.#options;
+    const folder = config.brokerDirectory;
+    const held = [...this.view.image.topics.values()]
+      .flatMap(({ partitionStates }) => partitionStates)
+      .filter((state) => state?.replicas.includes(config.id) ?? false);
+    const partitions = held.length;
+    const lost = held.filter((state) => state?.replicas.length === 1).length;
+    if (partitions > lost) {
+      logger.warn(
+        "This broker's folder is empty: its replicas are filled from the others",
+        { folder, partitions: partitions - lost },
+      );
+    }
+    if (lost > 0) {
+      logger.error(
+        "This broker's folder is empty: partitions without another replica begin anew",
+        { folder, partitions: lost },
+      );
+    }
   }
 
   #settleStates(

@@ -1,3 +1,4 @@
+import { MemoryFileSystem } from "../../support/memory_file_system.ts";
 import { succeeded, TestCluster } from "../../support/test_broker.ts";
 import { assert, assertEquals } from "../../support/assert.ts";
 
@@ -43,5 +44,22 @@ Deno.test("Brokers that start together on an empty store agree on the cluster's 
   const ids = brokers.map((one) => one.operations.cluster.describe().clusterId);
   assertEquals(new Set(ids).size, 1);
   assert(ids[0].length > 0);
+  await cluster.stop();
+});
+
+Deno.test("A room on an empty folder says what comes back from others and what does not", async () => {
+  const cluster = new TestCluster();
+  const one = await cluster.broker();
+  await one.create("demo", { partitions: 2 });
+  await one.stop();
+  one.disk = new MemoryFileSystem();
+  await one.start();
+  assert(
+    one.logged.some((line) =>
+      line.includes("partitions without another replica begin anew") &&
+      line.includes('"partitions":2')
+    ),
+  );
+  assert(!one.logged.some((line) => line.includes("filled from the others")));
   await cluster.stop();
 });
