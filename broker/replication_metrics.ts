@@ -4,6 +4,7 @@
  * is bounded as for all metrics (`metrics.ts`).
  */
 import { Gauge, type Registry } from "prom-client";
+import { neededInSync } from "./replication/in_sync_rules.ts";
 import type { PartitionReplica } from "./replication/partition_replica.ts";
 import { TallyCounter } from "./tallies.ts";
 
@@ -87,7 +88,8 @@ export class ReplicationMetrics {
       "Partitions led by this broker with fewer replicas in sync than min.insync.replicas: acks=all is refused",
       ({ inSync, settings }) =>
         inSync !== undefined &&
-        inSync.isr.length < settings.minInsyncReplicas,
+        inSync.isr.length <
+          neededInSync(settings.minInsyncReplicas, inSync.state),
     );
   }
 }

@@ -178,9 +178,8 @@ export class LeaderRole {
       : "the records are written, and may or may not be kept";
     return new Failure(
       code,
-      `Of ${this.#parts.name} ${isr.length} replicas are in sync (brokers ${
-        isr.join(", ")
-      }), but ${needed} are needed: ${written}`,
+      `Of ${this.#parts.name} only ${inSyncText(isr)} in sync, but ` +
+        `"min.insync.replicas" asks for ${needed}: ${written}`,
       { retryAfterMs: 1000 },
     );
   }
@@ -368,4 +367,10 @@ function failAll(
   for (const batch of batches) {
     for (const { done } of batch.appends) done.done(failure);
   }
+}
+
+function inSyncText(isr: readonly number[]): string {
+  return isr.length === 1
+    ? `broker ${isr[0]} is`
+    : `brokers ${isr.join(", ")} are`;
 }
