@@ -92,6 +92,12 @@ export function metadataFaults(
   options: EtcdOptions,
 ): string[] {
   const given = ([
+    [
+      "--metadata-prefix",
+      options.metadataPrefix === DEFAULT_METADATA_PREFIX
+        ? undefined
+        : options.metadataPrefix,
+    ],
     ["--metadata-user", options.metadataUser],
     ["--metadata-password-file", options.metadataPasswordFile],
     ["--metadata-ca", options.metadataCa],

@@ -5,7 +5,7 @@ import type { BrokerConfig } from "../config.ts";
 export function startingLine(config: BrokerConfig): string {
   const peers = config.peers.map(formatAddress).join(",");
   return `Starting broker ${config.id} on port ${config.port}` +
-    (peers === "" ? " without peers" : ` with peers: ${peers}`);
+    (peers === "" ? "" : ` with peers: ${peers}`);
 }
 
 /** The line by which a supervisor knows that the broker serves. */

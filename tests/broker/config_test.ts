@@ -252,6 +252,9 @@ Deno.test("Faults of settings of etcd are all told", async () => {
   assertEquals(await faults("--metadata=etcd://a"), [
     '--metadata: "a" is not an address such as etcd1.lan:2379',
   ]);
+  assertEquals(await faults("--metadata-prefix=/other"), [
+    "--metadata-prefix belongs to etcd: give --metadata=etcd://host:2379 as well",
+  ]);
   assertEquals(await faults("--metadata-prefix=a:b"), [
     '--metadata-prefix: "a:b" is not 1 to 200 letters, digits and ' +
     'characters of "._/-"',
