@@ -5,6 +5,7 @@
 import metadata from "../deno.json" with { type: "json" };
 import { InvariantError } from "../storage/assert.ts";
 import type { MetadataStore } from "../storage/metadata/metadata_store.ts";
+import { checkAdvertised } from "./cluster/advertised.ts";
 import { FactError } from "./cluster/facts.ts";
 import type { MetadataImage } from "./cluster/metadata_image.ts";
 import { usualReplicationFactor } from "./cluster/placement_candidates.ts";
@@ -92,7 +93,24 @@ async function buildParts(
   if (config.kafkaPort !== null) openKafkaDoor(doors, config.kafkaPort);
   await room.join();
   stops.push(within(environment, () => room.leave(), LONGEST_HAND_OVER_MS));
+  lookAtAdvertised(parts);
   return { httpPort };
+}
+
+/** Not waited for. Of an address on this machine there is nothing to find out. */
+function lookAtAdvertised({ config, environment, logger, stops }: BaseParts) {
+  if (config.advertisedHost === "localhost") return;
+  const stopping = new AbortController();
+  const looking = checkAdvertised({
+    config,
+    environment,
+    logger,
+    signal: stopping.signal,
+  });
+  stops.push(() => {
+    stopping.abort();
+    return looking;
+  });
 }
 
 interface BaseParts {
