@@ -447,10 +447,10 @@ export class TransactionCoordinator implements
     const timeout = timerName("timeout", transactionalId);
     if (facts.state === "Ongoing") {
       if (transaction.deadlineMs !== undefined) return;
-      const agedMs = Math.max(this.#now.wallMs - facts.startTimestampMs, 0);
-      const delayMs = Math.max(facts.timeoutMs - agedMs, 0);
-      transaction.deadlineMs = this.#now.monotonicMs + delayMs;
-      this.#setTimer(timeout, delayMs);
+      // Of one that was loaded the time begins anew: its start was taken from
+      // another broker's clock, which may differ by more than the time there is.
+      transaction.deadlineMs = this.#now.monotonicMs + facts.timeoutMs;
+      this.#setTimer(timeout, facts.timeoutMs);
       return;
     }
     transaction.deadlineMs = undefined;

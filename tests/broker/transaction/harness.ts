@@ -30,6 +30,8 @@ export class Harness {
   readonly config: TransactionConfig;
   core: TransactionCoordinator;
   nowMs = 0;
+  /** How much the coordinator's wall clock is ahead. */
+  aheadMs = 0;
   readonly log: TransactionRecord[] = [];
   readonly timers = new Map<string, number>();
   readonly held: Extract<TransactionEffect, { type: "append" }>[] = [];
@@ -56,7 +58,8 @@ export class Harness {
   }
 
   #now() {
-    return { monotonicMs: this.nowMs, wallMs: 1_700_000_000_000 + this.nowMs };
+    const wallMs = 1_700_000_000_000 + this.nowMs + this.aheadMs;
+    return { monotonicMs: this.nowMs, wallMs };
   }
 
   ask<Name extends keyof TransactionApi>(

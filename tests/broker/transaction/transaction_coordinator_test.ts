@@ -223,6 +223,20 @@ Deno.test("a restart goes on: timeouts, markers, answers", () => {
   assertEquals(error(h.end(producer, true)), null);
 });
 
+Deno.test("a new coordinator's clock takes no time from a transaction that it takes over", () => {
+  for (const aheadMs of [0, 1_800_000, -1_800_000]) {
+    const h = new Harness();
+    h.add(h.enter(), 0);
+    h.pass(50_000);
+    h.aheadMs = aheadMs;
+    h.restart();
+    h.pass(59_999);
+    assertEquals(h.state, "Ongoing");
+    h.pass(1);
+    assertEquals(h.state, "CompleteAbort");
+  }
+});
+
 Deno.test("resigning answers who waits for the log", () => {
   const h = new Harness();
   const producer = h.enter();
