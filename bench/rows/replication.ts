@@ -54,6 +54,32 @@ async function cost(settings: Settings, row: CostRow): Promise<Line[]> {
   return [compared(text, measured, row.scale)];
 }
 
+/** The same load beside partitions in which nothing happens, and alone. */
+async function besideIdle({ quick, rounds }: Settings): Promise<Line[]> {
+  const idle = quick ? 300 : 1000;
+  await using crowded = await BenchNodes.start();
+  await using empty = await BenchNodes.start();
+  const topic = "busy";
+  for (const nodes of [crowded, empty]) {
+    await nodes.createTopic(topic, { replicationFactor: 3 });
+  }
+  await crowded.createTopic("idle", { replicationFactor: 3, partitions: idle });
+  const load = http(1, 1);
+  const side = (nodes: BenchNodes) => ({
+    server: nodes,
+    load: () => load(nodes, topic, { quick, rounds }),
+  });
+  const measured = await inTurns(rounds, {
+    ours: side(crowded),
+    bare: side(empty),
+  });
+  return [compared({
+    what: `POST /produce on 3 disks beside ${idle} partitions`,
+    bare: "none",
+    unit: "requests/s",
+  }, measured)];
+}
+
 /** At the leader: both topics were made by broker 1, which leads them. */
 function http(connections: number, records: number): CostRow["load"] {
   return (nodes, topic, { quick }) =>
@@ -220,6 +246,7 @@ export const replicationRows: readonly Row[] = [
     scale: 1 / MEBIBYTE,
     load: kafka,
   }),
+  { name: "replication-idle", run: besideIdle },
   { name: "failover", run: failover },
   { name: "catch-up", run: catchUp },
 ];

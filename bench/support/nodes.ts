@@ -82,6 +82,7 @@ export class BenchNodes implements AsyncDisposable {
     topic: string,
     options: {
       replicationFactor: number;
+      partitions?: number;
       config?: Record<string, string>;
     },
   ): Promise<void> {
