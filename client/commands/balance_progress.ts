@@ -3,6 +3,8 @@
  * Ctrl-C ends the looking on; the brokers go on.
  */
 import type { BalanceAnswer } from "../../contract/balance.ts";
+import { NobodyAnswers } from "../cluster.ts";
+import { isFault } from "../http_client.ts";
 import { sleep } from "../retry.ts";
 import { leftText, stuckText } from "./balance_text.ts";
 import { Interrupted, Interruption } from "./interruption.ts";
@@ -21,6 +23,8 @@ export async function watchBalance(
   const interruption = new Interruption(session.terminal);
   const line = new Line(session);
   try {
+    // The broker that was asked first may be the one that dies meanwhile.
+    await session.cluster.refresh();
     let stuck = "";
     for (let now = begun;;) {
       if (now.running?.startedAt !== begun.running?.startedAt) return now;
@@ -28,7 +32,7 @@ export async function watchBalance(
       const text = stuckText(now.stuck);
       if (text !== stuck) line.say(text.trimEnd());
       stuck = text;
-      const next = await interruption.either(look(session));
+      const next = await interruption.either(look(session, line));
       if (next instanceof Interrupted) {
         line.clear();
         session.notice(GOES_ON);
@@ -46,10 +50,14 @@ export async function watchBalance(
   }
 }
 
-async function look(session: Session): Promise<BalanceAnswer | undefined> {
+async function look(
+  session: Session,
+  line: Line,
+): Promise<BalanceAnswer | undefined> {
   const { cluster, terminal } = session;
   await sleep(terminal, EVERY_MS);
   const answer = await cluster.ask((address) => cluster.api.balance(address));
+  if (answer instanceof NobodyAnswers || isFault(answer)) line.clear();
   let balance: BalanceAnswer | undefined;
   await session.with(answer, (known) => {
     balance = known;

@@ -61,10 +61,12 @@ function scripted(answers: { [call: string]: unknown[] }) {
     }`;
     calls.push({ call, body });
     const left = answers[call];
+    // Metadata, which the cluster itself knows.
+    if (left === undefined) return undefined;
     const answer = left.length > 1 ? left.shift() : left[0];
     return answer instanceof Response ? answer.clone() : Response.json(answer);
   };
-  return { world, calls };
+  return { world, cluster, calls };
 }
 
 Deno.test("cluster drain waits until the broker is empty", async () => {
@@ -83,7 +85,34 @@ Deno.test("cluster drain waits until the broker is empty", async () => {
     throttleBytesPerSecond: 1_500_000,
   });
   assertEquals(out, "Broker 2 holds no replicas: it can be removed.\n");
-  assertEquals([code, error, calls.length], [0, "", 4]);
+  assertEquals([code, error, calls.length], [0, "", 5]);
+});
+
+Deno.test("cluster drain goes on asking others when the broker that it asked dies", async () => {
+  const { world, cluster } = scripted({
+    "POST drain": [RUNNING],
+    "GET balance": [RUNNING, RUNNING, RUNNING, balance()],
+  });
+  const running = startCommand(world, ["cluster", "drain", "--broker=2"]);
+  world.after(700, () => cluster.isUp[0] = false);
+  assertEquals(await world.drive(running), 0);
+  assertEquals(world.error.text, "");
+});
+
+Deno.test("cluster drain begins a new line to say that nobody answers", async () => {
+  const { world, cluster } = scripted({
+    "POST drain": [RUNNING],
+    "GET balance": [RUNNING],
+  });
+  world.error.isTerminal = true;
+  const running = startCommand(world, ["cluster", "drain", "--broker=2"]);
+  world.after(700, () => cluster.isUp.fill(false));
+  assertEquals(await world.drive(running), 1);
+  const { text } = world.error;
+  assert(
+    text.includes("\r\x1b[Kstreamnest cluster drain: no broker answers"),
+    text,
+  );
 });
 
 Deno.test("cluster drain says that it was cancelled meanwhile", async () => {
