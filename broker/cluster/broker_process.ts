@@ -47,8 +47,8 @@ function spawn(args: string[]): Deno.ChildProcess {
   } catch (cause) {
     if (!(cause instanceof Deno.errors.NotCapable)) throw cause;
     throw new ConfigurationError([
-      "Deno was not allowed to start brokers: give it " +
-      `--allow-run="${Deno.execPath()}"`,
+      "Deno was not allowed to start brokers: use `deno task cluster`, or " +
+      `give Deno --allow-run="${Deno.execPath()}"`,
     ], cause);
   }
 }
