@@ -19,6 +19,11 @@ export const SUPERVISOR_LIMITS = {
   stableRunMs: 10_000,
   /** From the request to stop until what still runs is killed. */
   stopMs: 4_500,
+  /**
+   * A terminal sends Ctrl-C to all processes in front, and `deno task` passes it
+   * on once more: requests to stop that are no further apart are one.
+   */
+  oneRequestMs: 500,
   /** Diagnostic lines of one broker held back while the cluster starts. */
   heldLines: 1000,
   /** From the start until held lines are shown although some are not ready. */
@@ -77,6 +82,7 @@ export class Supervisor {
   readonly #wards: Ward[];
   #isHolding = true;
   #isReady = false;
+  #stopAskedAtMs = -Infinity;
   #isStopping = false;
   #exitCode = EXIT_DONE;
   #holdTimer: Timer | undefined;
@@ -107,10 +113,13 @@ export class Supervisor {
     return this.#done.promise;
   }
 
-  /** Stops all brokers cleanly; the second call kills them. */
+  /** Stops all brokers cleanly; a second call, somewhat later, kills them. */
   stop(): void {
-    if (this.#isStopping) this.#killAll();
-    else this.#beginStop(EXIT_DONE);
+    const nowMs = this.#world.clock.monotonicMs();
+    const isSame = nowMs - this.#stopAskedAtMs < SUPERVISOR_LIMITS.oneRequestMs;
+    this.#stopAskedAtMs = nowMs;
+    if (!this.#isStopping) this.#beginStop(EXIT_DONE);
+    else if (!isSame) this.#killAll();
   }
 
   #start(ward: Ward): void {

@@ -190,9 +190,22 @@ Deno.test("Supervisor kills at once when it is told twice to stop", async () => 
   const scene = new Scene(2);
   for (const id of [1, 2]) scene.broker(id).isStuck = true;
   scene.supervisor.stop();
+  await scene.time.elapse(500);
   scene.supervisor.stop();
   assertEquals(await scene.exitCode, 1);
   assertEquals(scene.broker(1).asked, ["terminate", "kill"]);
+});
+
+Deno.test("Supervisor takes a Ctrl-C that comes to it twice at once for one", async () => {
+  const scene = new Scene(2);
+  for (const id of [1, 2]) scene.broker(id).run();
+  for (const id of [1, 2]) scene.broker(id).isStuck = true;
+  scene.supervisor.stop();
+  await scene.time.elapse(499);
+  scene.supervisor.stop();
+  assertEquals(scene.broker(1).asked, ["terminate"]);
+  await scene.time.elapse(5_000);
+  assertEquals(await scene.exitCode, 1);
 });
 
 Deno.test("Supervisor starts nothing after it was told to stop", async () => {
