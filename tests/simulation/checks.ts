@@ -45,6 +45,12 @@ export class Checks {
     this.#facts = facts;
   }
 
+  /** A producer sends these for the first time. */
+  sending(topic: string, partition: number, values: readonly string[]): void {
+    const history = this.#history.of(topic, partition);
+    for (const value of values) history.sending(value);
+  }
+
   /** A client was told, with acks=all, that its record is stored. */
   acknowledged(ack: Acknowledged): void {
     const history = this.#history.of(ack.topic, ack.partition);

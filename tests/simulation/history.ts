@@ -30,7 +30,7 @@ export function minInSyncOf(topic: TopicSpec): number {
 
 interface Known {
   readonly value: string;
-  /** It was sent, or read, no earlier. */
+  /** It was first sent then. */
   readonly sinceMs: number;
   isAcknowledged: boolean;
 }
@@ -47,6 +47,8 @@ export class PartitionHistory {
   readonly #world: World;
   readonly #machines: readonly Machine[];
   readonly #known = new Map<number, Known>();
+  /** When values were first sent. */
+  readonly #sentMs = new Map<string, number>();
   /** The end of what was acknowledged. */
   #acknowledgedEnd = 0;
 
@@ -78,6 +80,11 @@ export class PartitionHistory {
     return end;
   }
 
+  /** From now on it may be stored, and lost where its level allows that. */
+  sending(value: string): void {
+    this.#sentMs.set(value, this.#world.nowMs);
+  }
+
   /** After the last record that anybody was told of. */
   get knownEnd(): number {
     return Math.max(0, ...[...this.#known.keys()].map((offset) => offset + 1));
@@ -89,7 +96,8 @@ export class PartitionHistory {
   }
 
   read(offset: number, value: string): void {
-    this.#note(offset, value, this.#world.nowMs, false);
+    const sinceMs = this.#sentMs.get(value) ?? this.#world.nowMs;
+    this.#note(offset, value, sinceMs, false);
   }
 
   /** A reader at `offset` was told that there is nothing. */

@@ -75,6 +75,7 @@ export class HttpProducer extends HttpClient {
     this.doing = `producing ${values[0]} to ${place}`;
     const sequence = this.#sequences.get(place) ?? 0;
     const sentMs = this.nowMs;
+    this.load.checks.sending(topic, partition, values);
     for (let attempt = 1;; attempt++) {
       const results = await this.#attempt(topic, partition, values, sequence);
       if (typeof results === "string") {

@@ -84,6 +84,9 @@ export class KafkaProducer extends KafkaClient {
   ): Promise<void> {
     const place = `${topic.name}-${partition}`;
     const sentMs = this.nowMs;
+    for (const { values } of batches) {
+      this.load.checks.sending(topic.name, partition, values);
+    }
     let left = [...batches];
     for (let attempt = 1; left.length > 0; attempt++) {
       this.doing = `producing ${left[0].values[0]} to ${place}`;
