@@ -32,8 +32,22 @@ export function truncateLog(core: LogCore, end: Offset): void {
   }
   const newEndOffset = offset(newEnd);
   lowerCheckpoint(core, index, newEndOffset, endPosition);
-  core.epochs.truncateFromEnd(newEndOffset);
-  core.dropSnapshots((at) => at > newEnd);
+  try {
+    cutFiles(core, index, { end: newEndOffset, position: endPosition });
+  } catch (cause) {
+    // Also when the disk calls itself full: files and memory differ by now.
+    throw core.goOffline(cause);
+  }
+}
+
+function cutFiles(
+  core: LogCore,
+  index: number,
+  { end, position }: { end: Offset; position: number },
+): void {
+  const segment = core.segments[index];
+  core.epochs.truncateFromEnd(end);
+  core.dropSnapshots((at) => at > end);
   while (core.segments.length > index + 1) {
     const last = core.segments.pop()!;
     core.sizeBytes -= last.sizeBytes;
@@ -41,14 +55,14 @@ export function truncateLog(core: LogCore, end: Offset): void {
     core.directoryNeedsSync = true;
     core.syncDirectory();
   }
-  core.sizeBytes -= segment.sizeBytes - endPosition;
-  segment.truncateTo(newEndOffset, endPosition);
+  core.sizeBytes -= segment.sizeBytes - position;
+  segment.truncateTo(end, position);
   segment.syncNow();
   segment.syncIndexesNow();
-  core.logEndOffset = newEndOffset;
-  core.flushedOffset = newEndOffset;
-  core.recoveryPoint = newEndOffset;
-  core.compactedUpTo = offset(Math.min(core.compactedUpTo, newEnd));
+  core.logEndOffset = end;
+  core.flushedOffset = end;
+  core.recoveryPoint = end;
+  core.compactedUpTo = offset(Math.min(core.compactedUpTo, end));
   core.bytesSinceCheckpoint = 0;
 }
 

@@ -179,3 +179,39 @@ Deno.test("A log that begins anew has no epoch of before, after a crash either",
   assertEquals([4, 5].map((epoch) => endOf(log, epoch)), [12, undefined]);
   log.close();
 });
+
+Deno.test("A cut for which there is no room changes nothing, or takes the log offline", () => {
+  const counts = { unchanged: 0, offline: 0 };
+  let isDone = false;
+  for (let at = 0; !isDone; at++) {
+    const disk = new MemoryFileSystem();
+    const log = openLog({ disk, config: { segmentBytes: 200 } });
+    for (const epoch of [1, 1, 3, 3, 5]) append(log, ["a", "b"], { epoch });
+    log.flushSync();
+    const look = () => [
+      log.logEndOffset,
+      ...[1, 3, 5].map((epoch) => endOf(log, epoch)),
+    ];
+    const before = look();
+    let count = 0;
+    disk.fault = () => count++ === at ? { kind: "disk-full" } : undefined;
+    try {
+      log.truncateTo(offset(6));
+      isDone = true;
+    } catch {
+      if (log.isOffline) counts.offline++;
+      else {
+        counts.unchanged++;
+        assertEquals(look(), before);
+      }
+    }
+    disk.fault = undefined;
+    const again = openLog({ disk: disk.crash() });
+    // Files go from the last one backwards.
+    const { logEndOffset } = again;
+    assert([6, 8, 10].includes(logEndOffset));
+    assertEquals(endOf(again, 3), Math.min(8, logEndOffset));
+    again.close();
+  }
+  assert(counts.unchanged > 0 && counts.offline > 0);
+});
