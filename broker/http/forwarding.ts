@@ -32,7 +32,7 @@ export interface ForwardedRequest {
 }
 
 export interface ForwarderOptions {
-  environment: Pick<Environment, "network" | "timers">;
+  environment: Pick<Environment, "clock" | "network" | "timers">;
   logger: Logger;
   brokerId: number;
   limits: HttpLimits;
@@ -52,6 +52,10 @@ export class Forwarder {
   #requests = 0;
   #polls = 0;
   #bytes = 0;
+  /** Addresses to which a connection may be kept: an answer came from there. */
+  readonly #kept = new Set<string>();
+  /** By address: since when no connection is kept there any more. */
+  readonly #goneSinceMs = new Map<string, number>();
 
   constructor(options: ForwarderOptions) {
     this.#options = options;
@@ -88,11 +92,17 @@ export class Forwarder {
         abort.abort();
       },
     );
+    const { clock } = this.#options.environment;
+    const startMs = clock.monotonicMs();
     try {
       if (request.signal?.aborted) abort.abort();
-      return await this.#fetch(broker, request, abort.signal);
+      const answer = await this.#fetch(broker, request, abort.signal);
+      this.#kept.add(broker.http);
+      return answer;
     } catch (error) {
-      return this.#failureOf(broker, request, error, isLate);
+      const cause = wordsOf(error);
+      const wasSent = !this.#wasNeverSent(broker, cause, startMs);
+      return this.#failureOf(broker, request, { cause, wasSent, isLate });
     } finally {
       timer.cancel();
       request.signal?.removeEventListener("abort", onAbort);
@@ -150,20 +160,42 @@ export class Forwarder {
     };
   }
 
+  /**
+   * The runtime sends a request again by itself when the kept connection that it
+   * went out on is cut, and then says that it cannot connect, of one that may
+   * have been carried out. Sure is only what began when no connection was kept:
+   * before the first answer, or after a refusal.
+   */
+  #wasNeverSent(
+    { http }: BrokerDescription,
+    cause: string,
+    startMs: number,
+  ): boolean {
+    if (!saysNotConnected(cause)) return false;
+    if (this.#kept.delete(http)) {
+      const { clock } = this.#options.environment;
+      this.#goneSinceMs.set(http, clock.monotonicMs());
+      return false;
+    }
+    return startMs >= (this.#goneSinceMs.get(http) ?? 0);
+  }
+
   #failureOf(
     broker: BrokerDescription,
     request: ForwardedRequest,
-    error: unknown,
-    isLate: boolean,
+    { cause, wasSent, isLate }: {
+      cause: string;
+      wasSent: boolean;
+      isLate: boolean;
+    },
   ): Failure {
     const bearer = dutyBearer(broker, request);
-    const cause = wordsOf(error);
     this.#options.logger.debug("Forwarding failed", {
       broker: broker.id,
       method: request.method,
       cause,
     });
-    if (request.changes && !wasNeverSent(cause)) {
+    if (request.changes && wasSent) {
       const detail =
         `The answer of ${bearer}, did not arrive: the change may or may not have been made.`;
       // Of one that is late, time is up as well: nothing is tried again.
@@ -208,6 +240,6 @@ function wordsOf(error: unknown): string {
 }
 
 /** The runtime's words for a connection that never was. */
-function wasNeverSent(cause: string): boolean {
+function saysNotConnected(cause: string): boolean {
   return /client error \(Connect\)|connection refused|dns error/i.test(cause);
 }

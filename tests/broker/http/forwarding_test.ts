@@ -203,6 +203,30 @@ Deno.test("Producing whose answer is lost says that it may be stored", async () 
   assertEquals(network.hops.length, 1);
 });
 
+Deno.test("A refusal on a connection that was kept may hide that it was stored", async () => {
+  const { first, network, cluster } = three();
+  const produce = (message: string) =>
+    first.call("POST", "/produce", { topic: "demo", partition: 1, message });
+  assertEquals((await produce("before")).status, 200);
+  // The runtime sent it on the kept connection, the leader stored it and was
+  // killed, and the runtime tried a new connection by itself.
+  network.lostAnswer = new TypeError("fetch failed", {
+    cause: new Error("client error (Connect): Connection refused"),
+  });
+  const doubtful = await produce("killed");
+  assertEquals(doubtful.status, 503);
+  assertEquals((await doubtful.json()).code, "REQUEST_TIMED_OUT");
+  assertEquals(stored(cluster, 1).length, 2);
+  assertEquals(network.hops.length, 2);
+  // No connection is left: a refusal says that nothing was sent.
+  network.lostAnswer = undefined;
+  network.error = new TypeError("client error (Connect): Connection refused");
+  const waiting = produce("after");
+  await first.outlast();
+  assertEquals((await (await waiting).json()).code, "BROKER_NOT_AVAILABLE");
+  assertEquals(stored(cluster, 1).length, 2);
+});
+
 Deno.test("A leader that cannot be reached is 503, and nothing was changed", async () => {
   const { first, network } = three();
   // As Deno words it.
