@@ -18,11 +18,13 @@ export function plainHttp(stage: Stage, name: string): Load {
   const history = stage.writer(name, { isIdempotent: false });
   const { brokers, slots, signal } = stage;
   const run = async () => {
+    // On a kept connection the runtime sends a request twice by itself.
+    using client = Deno.createHttpClient({ poolMaxIdlePerHost: 0 });
     for (let turn = 0; !signal.aborted; turn++) {
       const slot = turn % slots.length;
       const number = history.sent(slot);
       const { http } = brokers[turn % brokers.length];
-      const answer = await post(`http://${http}/produce`, {
+      const answer = await post(client, `http://${http}/produce`, {
         ...slots[slot],
         message: history.value(number),
       });
@@ -39,11 +41,13 @@ export function plainHttp(stage: Stage, name: string): Load {
 
 /** Text: why there is no offset. */
 async function post(
+  client: Deno.HttpClient,
   url: string,
   body: unknown,
 ): Promise<ProducedMessage | string> {
   try {
     const response = await fetch(url, {
+      client,
       method: "POST",
       body: JSON.stringify(body),
       signal: AbortSignal.timeout(ANSWER_DEADLINE_MS),
