@@ -118,7 +118,7 @@ Deno.test("A folder that permissions cannot name is refused", async () => {
   const code = await process.ended();
   assertEquals(code, 2, process.transcript());
   assertEquals(process.error, [
-    `streamnest broker: the folder "${folder.path}/a,b" has a comma in its ` +
+    `streamnest broker: "${folder.path}/a,b" has a comma in its ` +
     "path, which Deno's permissions cannot name: choose another one with " +
     "--data-dir",
   ]);
