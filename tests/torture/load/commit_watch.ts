@@ -4,9 +4,10 @@ import { type Load, pause, type Stage } from "./stage.ts";
 
 const PAUSE_MS = 300;
 const ANSWER_MS = 2000;
+const TOLD_MS = 3000;
 
 export class CommitWatch {
-  /** By slot: the highest committed offset seen; -1: none. */
+  /** By slot: the committed offset seen last; -1: none. */
   readonly highest: number[];
   readonly #stage: Stage;
   readonly group: string;
@@ -48,16 +49,30 @@ export class CommitWatch {
       const slot = this.#stage.slotsOf(topic)[partition];
       if (committedOffset === null || slot === undefined) continue;
       const before = this.highest[slot];
+      this.highest[slot] = committedOffset;
       if (committedOffset < before) {
-        this.#stage.violation(
-          "a committed offset never goes back",
-          `${this.group} in ${topic}/${partition}: from ${before} to ` +
-            `${committedOffset}, says ${address}`,
-        );
+        await this.#wentBack(slot, before, `says ${address}`);
       }
-      this.highest[slot] = Math.max(before, committedOffset);
     }
     this.#stage.committed(this.highest);
     return true;
+  }
+
+  /** kafkajs may commit what it was given before a rebalance after it. */
+  async #wentBack(slot: number, before: number, who: string): Promise<void> {
+    const stage = this.#stage;
+    const offset = this.highest[slot];
+    // The client is told of its commit a moment after we are.
+    await pause(TOLD_MS, stage.finish);
+    if (stage.hasMemberCommitted(slot, offset)) {
+      stage.refused("a member of kafkajs committed a lower offset");
+      return stage.wentBack(slot, offset);
+    }
+    this.highest[slot] = before;
+    const { topic, partition } = stage.slots[slot];
+    stage.violation(
+      "a committed offset never goes back by itself",
+      `${this.group} in ${topic}/${partition}: from ${before} to ${offset}, ${who}`,
+    );
   }
 }

@@ -123,6 +123,14 @@ export function memberKafkajs(stage: Stage, name: string, group: string): Load {
       }
       : {},
   });
+  consumer.on(consumer.events.COMMIT_OFFSETS, ({ payload }) => {
+    for (const { topic, partitions } of payload.topics) {
+      for (const { partition, offset } of partitions) {
+        const slot = stage.slotsOf(topic)[Number(partition)];
+        stage.memberCommitted(slot, Number(offset));
+      }
+    }
+  });
   const run = async () => {
     await consumer.connect();
     await consumer.subscribe({

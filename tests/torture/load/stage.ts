@@ -55,7 +55,8 @@ export class Stage {
   readonly #writing = new AbortController();
   readonly #finishing = new AbortController();
   /** What a group had committed at some time, by slot; the oldest first. */
-  readonly #committed: { atMs: number; highest: readonly number[] }[] = [];
+  readonly #committed: { atMs: number; highest: number[] }[] = [];
+  readonly #askedCommits = new Set<string>();
   /** By member and slot. */
   readonly #memberNext = new Map<string, number>();
   readonly #lastAckMs: number[];
@@ -125,6 +126,22 @@ export class Stage {
 
   violation(rule: string, detail: string): void {
     this.violations.push({ rule, detail });
+  }
+
+  /** A member of a client that is not ours asked for this commit itself. */
+  memberCommitted(slot: number, offset: number): void {
+    this.#askedCommits.add(`${slot} ${offset}`);
+  }
+
+  hasMemberCommitted(slot: number, offset: number): boolean {
+    return this.#askedCommits.has(`${slot} ${offset}`);
+  }
+
+  /** From here on a member may go on lower, since one has committed that. */
+  wentBack(slot: number, offset: number): void {
+    for (const { highest } of this.#committed) {
+      highest[slot] = Math.min(highest[slot], offset);
+    }
   }
 
   /** What the group has committed, by slot; -1: nothing. */
