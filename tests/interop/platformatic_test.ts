@@ -158,6 +158,8 @@ Deno.test("@platformatic/kafka and three brokers", async (context) => {
     await admin.createTopics({ topics: ["times"], partitions: 1 });
     for (const seconds of [10, 20, 30]) {
       await producer.send({
+        // Found by time is what all in-sync replicas have.
+        acks: -1,
         messages: [{
           topic: "times",
           partition: 0,
