@@ -131,7 +131,7 @@ testWith(
       members[1].pause();
       await waitFor("broker 1 to say so", async () => {
         const { body } = await call(`${brokers.url(1)}/health/ready`);
-        const { checks = [] } = body as HealthAnswer;
+        const { checks = [] } = body as unknown as HealthAnswer;
         return checks.some(({ name, ok }) => name === "lease" && !ok);
       });
       const refused = await call(`${brokers.url(1)}/produce`, {
