@@ -48,12 +48,20 @@ const HEADERS = { "content-type": "application/json" };
 
 export class HttpClient {
   readonly #world: ClientWorld;
+  /** Addresses to which a connection may be kept: an answer came from there. */
+  readonly #kept = new Set<string>();
 
   constructor(world: ClientWorld) {
     this.#world = world;
   }
 
-  /** The parsed JSON body; undefined for 204. */
+  /**
+   * The parsed JSON body; undefined for 204.
+   *
+   * The runtime sends a request again by itself when the kept connection that it
+   * went out on is cut, and then says that it cannot connect, of one that may
+   * have been carried out. Sure is only one that began when none was kept.
+   */
   async request(
     address: string,
     request: HttpRequest,
@@ -68,6 +76,7 @@ export class HttpClient {
     const abort = () => controller.abort();
     request.signal?.addEventListener("abort", abort);
     if (request.signal?.aborted) controller.abort();
+    const wasKept = this.#kept.has(address);
     try {
       const response = await this.#world.fetch(
         `http://${address}${request.path}`,
@@ -80,6 +89,7 @@ export class HttpClient {
         },
       );
       const text = await response.text();
+      this.#kept.add(address);
       return readAnswer(address, response.status, text);
     } catch (error) {
       const givenUpFor: unknown = request.signal?.reason;
@@ -88,7 +98,13 @@ export class HttpClient {
         : typeof givenUpFor === "string"
         ? givenUpFor
         : transportReason(error);
-      return new Unreachable(address, reason, !neverArrived(reason));
+      const isSure = !wasKept && !this.#kept.has(address);
+      if (reason === REFUSED) this.#kept.delete(address);
+      return new Unreachable(
+        address,
+        reason,
+        !(neverArrived(reason) && isSure),
+      );
     } finally {
       timer.cancel();
       request.signal?.removeEventListener("abort", abort);

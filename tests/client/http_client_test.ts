@@ -72,6 +72,25 @@ Deno.test("HttpClient.request() says why there is no usable answer", async () =>
   }
 });
 
+Deno.test("A refused connection proves nothing where one was kept: the runtime repeats by itself", async () => {
+  const world = new TestWorld();
+  let isUp = true;
+  world.answer = (url) =>
+    Promise.resolve().then(() => {
+      if (isUp) return Response.json({});
+      throw transportError(url, "Connection refused (os error 111)");
+    });
+  const client = new HttpClient(world);
+  const request = () =>
+    world.drive(client.request("localhost:8080", { path: "/x" }));
+  await request();
+  isUp = false;
+  const [first, second] = [await request(), await request()];
+  assertInstanceOf(first, Unreachable);
+  assertInstanceOf(second, Unreachable);
+  assertEquals([first.mayHaveArrived, second.mayHaveArrived], [true, false]);
+});
+
 Deno.test("a host's name is not taken for a reason", async () => {
   const fault = await ask(() => {
     throw transportError(new URL("http://refused.reset:1/"), "tls: bad day");
