@@ -30,12 +30,20 @@ testWith([kcatIsHere], "Consumer groups of real clients", async (context) => {
   const fill = async (topic: string, count: number, from = 0) => {
     const messages = numbered(topic, from + count).slice(from);
     await ok(`${url}/create-topic`, { topic, partitions: PARTITIONS });
-    await ok(`${url}/produce`, {
+    const request = {
       topic,
       messages: messages.map((message, index) => ({
         message,
         partition: index % PARTITIONS,
       })),
+    };
+    // Right after a restart of all too few replicas are in sync: nothing is
+    // written then, so that the same can be sent again.
+    await waitFor("the messages to be stored", async () => {
+      const { status, body } = await call(`${url}/produce`, request);
+      if (status === 200) return true;
+      assertEquals(body.code, "NOT_ENOUGH_REPLICAS");
+      return false;
     });
     return messages;
   };
