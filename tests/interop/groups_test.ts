@@ -2,6 +2,7 @@
  * Consumer groups of real clients: members come, go and die; commits survive
  * restarts; tools look at groups and move their offsets.
  */
+import type { ClusterAnswer } from "../../contract/http.ts";
 import { Admin, Consumer, stringDeserializers } from "@platformatic/kafka";
 import { assert, assertEquals } from "../support/assert.ts";
 import { testWith } from "../support/require.ts";
