@@ -134,6 +134,8 @@ export class Supervisor {
   }
 
   #onLine(ward: Ward, held: HeldLine): void {
+    // The reason for the refusal is all there is to say.
+    if (this.#exitCode === EXIT_USAGE) return;
     const isRunningLine = held.stream === "out" &&
       held.line === runningLine(ward.config);
     if (!this.#isHolding) {
