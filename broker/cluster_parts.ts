@@ -55,6 +55,7 @@ export class ClusterParts {
       environment,
       view,
       brokerId,
+      incarnation: () => this.membership.incarnation,
       onFetched: (bytes) => metrics.replication.fetched(bytes),
     });
     this.replicas = new ReplicaManager({

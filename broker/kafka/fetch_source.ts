@@ -39,6 +39,8 @@ export interface KafkaFetchSourceOptions {
   >;
   readonly view: Pick<MetadataView, "image" | "subscribe">;
   readonly brokerId: number;
+  /** Of this run of the broker: what an earlier one asked counts no more. */
+  incarnation?(): string;
   /** Bytes of record batches that arrived. */
   onFetched(bytes: number): void;
 }
@@ -51,6 +53,15 @@ interface Line {
   readonly hostname: string;
   readonly port: number;
   readonly client: PeerClient;
+}
+
+/**
+ * Names the run as well (as KIP-903 does by an epoch): a request that a dead run
+ * left on the way says nothing of what the present one holds.
+ */
+function followerClientId(brokerId: number, incarnation?: string): string {
+  const name = `streamnest-follower-${brokerId}`;
+  return incarnation === undefined ? name : `${name}@${incarnation}`;
 }
 
 export class KafkaFetchSource implements FetchSource {
@@ -153,7 +164,7 @@ export class KafkaFetchSource implements FetchSource {
     const client = new PeerClient({
       environment,
       address: { hostname, port },
-      clientId: `streamnest-follower-${brokerId}`,
+      clientId: followerClientId(brokerId, this.#options.incarnation?.()),
       trustedFrameBytes: FETCH_SOURCE_LIMITS.trustedFrameBytes,
     });
     const { incarnation } = broker;

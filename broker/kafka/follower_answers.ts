@@ -28,20 +28,33 @@ export function followerId(request: FetchRequest, apiVersion: number): number {
     : request.replicaState.replicaId;
 }
 
+/** A request that a dead run of the broker left on the way (KIP-903). */
+function isOfPastRun(
+  clientId: string,
+  broker: { readonly incarnation: string | undefined } | undefined,
+): boolean {
+  const [, run] = clientId.split("@");
+  const present = broker?.incarnation;
+  return run !== undefined && present !== undefined && run !== present;
+}
+
 export async function answerFollower(
   parts: { followers: FollowerFetches; view: MetadataView },
   request: FetchRequest,
-  { apiVersion, signal, allocate }: RequestContext,
+  { apiVersion, signal, allocate, clientId }: RequestContext,
   limits: { maxWaitMs: number; maxBytes: number },
 ): Promise<FetchResponse> {
   const { image } = parts.view;
+  const brokerId = followerId(request, apiVersion);
+  const isPast = isOfPastRun(clientId, image.brokers.get(brokerId));
   const partitions = request.topics.flatMap(
     (asked): FollowerFetchPartition[] => {
       const topic = apiVersion >= FIRST_VERSION_BY_ID
         ? image.topicById(asked.topicId)?.name
         : asked.topic;
       return asked.partitions.map((each) => ({
-        topic,
+        // Nothing is known to a run that is over.
+        topic: isPast ? undefined : topic,
         partition: each.partition,
         fetchOffset: each.fetchOffset,
         lastFetchedEpoch: each.lastFetchedEpoch,
@@ -52,7 +65,7 @@ export async function answerFollower(
     },
   );
   const answers = await parts.followers.fetch({
-    brokerId: followerId(request, apiVersion),
+    brokerId,
     partitions,
     maxWaitMs: Math.min(request.maxWaitMs, limits.maxWaitMs),
     minBytes: Math.min(request.minBytes, limits.maxBytes),
