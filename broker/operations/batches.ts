@@ -15,6 +15,7 @@ import type { PartitionAccess } from "./partition_access.ts";
 import { isBeyondEnd, outOfRange, readBound } from "./read_bounds.ts";
 import type { RecordMetrics } from "./records.ts";
 import type { SchemaGuard } from "./schema_guard.ts";
+import { untilAny } from "./until_any.ts";
 
 /** Kafka's acks: none, the leader's, all in-sync replicas'. */
 export type RequiredAcks = 0 | 1 | -1;
@@ -221,21 +222,15 @@ export class Batches {
     waitMs: number,
     signal: AbortSignal,
   ): Promise<void> {
-    return new Promise((resolve) => {
-      const takeBacks: (() => void)[] = [];
-      const finish = () => {
-        timer.cancel();
-        signal.removeEventListener("abort", finish);
-        for (const takeBack of takeBacks) takeBack();
-        resolve();
-      };
-      const timer = this.#options.environment.timers.after(waitMs, finish);
-      signal.addEventListener("abort", finish, { once: true });
-      for (const replica of replicas) {
-        if (replica instanceof Failure) continue;
-        takeBacks.push(replica.onReadable(finish));
-      }
-    });
+    const { timers } = this.#options.environment;
+    return untilAny(
+      timers,
+      { waitMs, signal },
+      (finish) =>
+        replicas.flatMap((replica) =>
+          replica instanceof Failure ? [] : [replica.onReadable(finish)]
+        ),
+    );
   }
 
   #count(

@@ -14,6 +14,7 @@ import type { MetadataView } from "../cluster/metadata_view.ts";
 import type { Environment } from "../environment.ts";
 import type { FetchAnswer } from "../replication/fetch_source.ts";
 import { epochFault } from "./epoch_fault.ts";
+import { untilAny } from "./until_any.ts";
 
 export interface FollowerFetchPartition {
   /** undefined: the topic is not known here. */
@@ -166,24 +167,18 @@ export class FollowerFetches {
     waitMs: number,
     signal: AbortSignal,
   ): Promise<void> {
-    return new Promise((resolve) => {
-      const takeBacks: (() => void)[] = [];
-      const finish = () => {
-        timer.cancel();
-        signal.removeEventListener("abort", finish);
-        for (const takeBack of takeBacks) takeBack();
-        resolve();
-      };
-      const timer = this.#options.environment.timers.after(waitMs, finish);
-      signal.addEventListener("abort", finish, { once: true });
-      for (const slot of slots) {
-        if (slot.replica === undefined) continue;
-        takeBacks.push(slot.replica.onAppended(() => {
-          slot.isDue = true;
-          finish();
-        }));
-      }
-    });
+    const { timers } = this.#options.environment;
+    return untilAny(
+      timers,
+      { waitMs, signal },
+      (finish) =>
+        slots.flatMap((slot) =>
+          slot.replica === undefined ? [] : [slot.replica.onAppended(() => {
+            slot.isDue = true;
+            finish();
+          })]
+        ),
+    );
   }
 
   /** The high watermark may have moved during the wait. */
