@@ -132,7 +132,13 @@ export class IsrKeeper {
     if (open.length === 0) return;
     await this.#rest();
     if (this.#isClosed) return;
-    for (const change of open) this.#waiting.set(keyOf(change), change);
+    for (const change of open) this.#again(change);
+  }
+
+  /** Unless its partition has another state by now, and another change waits. */
+  #again(change: StateChange): void {
+    const key = keyOf(change);
+    if (!this.#waiting.has(key)) this.#waiting.set(key, change);
   }
 
   async #write(changes: readonly StateChange[]): Promise<boolean> {

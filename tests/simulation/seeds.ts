@@ -36,6 +36,10 @@ export const REGRESSION_SEEDS: readonly RegressionSeed[] = [
     plan: SUPERSEDED,
     found: "a superseded leader told readers that their offset is out of range",
   })),
+  {
+    seed: 510724,
+    found: "a change of the in-sync set was lost to one of an older state",
+  },
 ];
 
 /** Runs seeds from `from` up to `to`, without it. */

@@ -15,8 +15,10 @@ async function keeperOf(partitions: number) {
   const view = new MetadataView(store, time, (fault) => {
     throw fault;
   });
+  /** Somebody else's connection. */
+  const other = metadata.connect();
   const put = (key: string, value: unknown) =>
-    store.transact({
+    other.transact({
       compare: [],
       success: [{ kind: "put", key, value: JSON.stringify(value) }],
     });
@@ -49,8 +51,9 @@ async function keeperOf(partitions: number) {
     await keeper.close();
     view.close();
     await store.close();
+    await other.close();
   };
-  return { time, store, keeper, changes, stateOf, propose, close };
+  return { time, store, put, keeper, changes, stateOf, propose, close };
 }
 
 Deno.test("IsrKeeper makes what is proposed, whenever it is proposed", async () => {
@@ -67,16 +70,12 @@ Deno.test("IsrKeeper makes what is proposed, whenever it is proposed", async () 
 });
 
 Deno.test("IsrKeeper changes nothing that somebody else has changed", async () => {
-  const { time, store, changes, stateOf, propose, close } = await keeperOf(1);
+  const { time, put, changes, stateOf, propose, close } = await keeperOf(1);
   propose(0, [1]);
-  const other = JSON.stringify({ ...FACT, leader: 2, leaderEpoch: 1 });
-  await store.transact({
-    compare: [],
-    success: [{
-      kind: "put",
-      key: KEYS.partition(TOPIC_ID, 0),
-      value: other,
-    }],
+  await put(KEYS.partition(TOPIC_ID, 0), {
+    ...FACT,
+    leader: 2,
+    leaderEpoch: 1,
   });
   await time.elapse(1_000);
   assertEquals(stateOf(0).leader, 2);
@@ -97,6 +96,22 @@ Deno.test("IsrKeeper makes a change whose answer was lost once, and learns that 
   assertEquals(stateOf(0).modRevision, modRevision);
   // Whether it was the own one cannot be told.
   assertEquals(changes, []);
+  await close();
+});
+
+Deno.test("IsrKeeper makes the change of a new state while one of the old state waits to be sent again", async () => {
+  const { time, store, put, stateOf, propose, close } = await keeperOf(1);
+  store.faults.timeoutMs = 1;
+  store.faults.unreachable = true;
+  propose(0, [1]);
+  await time.elapse(50);
+  await put(KEYS.partition(TOPIC_ID, 0), { ...FACT, isr: [2, 1] });
+  store.reconnect();
+  await time.elapse(50);
+  assertEquals(stateOf(0).isr, [2, 1]);
+  propose(0, [2]);
+  await time.elapse(1_000);
+  assertEquals(stateOf(0).isr, [2]);
   await close();
 });
 
