@@ -39,7 +39,10 @@ function isOfPastRun(
 }
 
 export async function answerFollower(
-  parts: { followers: FollowerFetches; view: MetadataView },
+  parts: {
+    followers: Pick<FollowerFetches, "fetch">;
+    view: Pick<MetadataView, "image">;
+  },
   request: FetchRequest,
   { apiVersion, signal, allocate, clientId }: RequestContext,
   limits: { maxWaitMs: number; maxBytes: number },

@@ -53,6 +53,8 @@ class Scene {
     },
   };
   fetchedBytes = 0;
+  /** Of broker 2. */
+  run = "run-1";
 
   constructor() {
     this.source = new KafkaFetchSource({
@@ -78,6 +80,7 @@ class Scene {
       },
       view: this.view,
       brokerId: 2,
+      incarnation: () => this.run,
       onFetched: (bytes) => this.fetchedBytes += bytes,
     });
   }
@@ -145,15 +148,16 @@ class Leader {
 
   async next(): Promise<{
     body: RequestOf<typeof fetchApi>;
+    clientId: string;
     correlationId: number;
     version: number;
   }> {
     for (;;) {
       const frame = this.#frames.take();
       if (frame !== null) {
-        const { header, body } = decodeRequest(fetchApi, frame);
+        const { header, body, clientId } = decodeRequest(fetchApi, frame);
         const { apiVersion: version, correlationId } = header;
-        return { body, version, correlationId };
+        return { body, clientId, version, correlationId };
       }
       const count = await this.#connection.read(this.#frames.space());
       assert(count !== null, "the follower sends on");
@@ -195,8 +199,9 @@ Deno.test("KafkaFetchSource asks by topic id with epochs, and reads every kind o
   ];
   const fetching = scene.fetch(asks);
   const leader = await scene.leader();
-  const { body, version, correlationId } = await leader.next();
+  const { body, clientId, version, correlationId } = await leader.next();
   assertEquals(version, 13);
+  assertEquals(clientId, "streamnest-follower-2@run-1");
   assertEquals(body.replicaId, 2);
   assertEquals([body.maxWaitMs, body.minBytes, body.maxBytes], [
     500,

@@ -129,6 +129,7 @@ interface FollowerAsk {
   readonly partition?: number;
   readonly topicId?: string;
   readonly maxWaitMs?: number;
+  readonly clientId?: string;
 }
 
 const ZERO_ID = "00000000-0000-0000-0000-000000000000";
@@ -161,6 +162,7 @@ async function beginFollowerFetch(
         }],
       }],
     },
+    { clientId: ask.clientId },
   );
   return answer;
 }
@@ -244,6 +246,30 @@ Deno.test("A record that is not on the in-sync replicas is neither read nor ackn
     const read = await cluster.settle(early);
     assert(!(read instanceof Failure), "it is read once it is committed");
     assertEquals(read.records.map(({ offset }) => offset), [2]);
+  });
+});
+
+Deno.test("A fetch that a dead run of a follower left on the way acknowledges nothing", async () => {
+  await onThree(async (cluster, [one, two, three]) => {
+    // What follows is asked in their names.
+    for (const broker of [two, three]) cutOff(cluster, broker);
+    one.isReachable = false;
+    assertEquals(await produce(one, 1, "a"), 0);
+    const fetchAs = (broker: TestBroker, run: string) =>
+      followerFetch(one, {
+        brokerId: broker.id,
+        fetchOffset: 1,
+        epoch: 0,
+        lastEpoch: 0,
+        clientId: `streamnest-follower-${broker.id}@${run}`,
+      });
+    const { incarnation } = three.room.membership;
+    assertEquals((await fetchAs(three, incarnation)).errorCode, 0);
+    const refused = await fetchAs(two, "a-dead-run");
+    assertEquals(refused.errorCode, ERRORS.UNKNOWN_TOPIC_ID.kafkaCode);
+    assertEquals(replicaOf(one).highWatermark, 0);
+    await fetchAs(two, two.room.membership.incarnation);
+    assertEquals(replicaOf(one).highWatermark, 1);
   });
 });
 
