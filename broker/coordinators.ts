@@ -103,10 +103,14 @@ export class Coordinators {
       host: this.#groupHost,
       holdsLease: () => access.holdsLease,
     });
-    this.transactions = new Transactions(
-      this.#coordination(TRANSACTIONS_TOPIC, transactionPartition),
-      this.#transactionHost,
-    );
+    this.transactions = new Transactions({
+      coordination: this.#coordination(
+        TRANSACTIONS_TOPIC,
+        transactionPartition,
+      ),
+      host: this.#transactionHost,
+      holdsLease: () => access.holdsLease,
+    });
     const { clock } = environment;
     this.markers = new Markers({ access, groups: this.groups, clock });
     this.#peers = new Peers(options);

@@ -40,6 +40,11 @@ export const REGRESSION_SEEDS: readonly RegressionSeed[] = [
     seed: 510724,
     found: "a change of the in-sync set was lost to one of an older state",
   },
+  {
+    seed: 520947,
+    found:
+      "a superseded coordinator called a transaction aborted that was open",
+  },
 ];
 
 /** Runs seeds from `from` up to `to`, without it. */
