@@ -16,6 +16,7 @@ import type { ServedApi } from "./handler.ts";
 import { addOffsetsToTxnHandler } from "./handlers/add_offsets_to_txn.ts";
 import { addPartitionsToTxnHandler } from "./handlers/add_partitions_to_txn.ts";
 import { alterConfigsHandler } from "./handlers/alter_configs.ts";
+import { alterPartitionReassignmentsHandler } from "./handlers/alter_partition_reassignments.ts";
 import type { ConfigResources } from "./handlers/config_resources.ts";
 import { createPartitionsHandler } from "./handlers/create_partitions.ts";
 import { createTopicsHandler } from "./handlers/create_topics.ts";
@@ -38,6 +39,7 @@ import { joinGroupHandler } from "./handlers/join_group.ts";
 import { leaveGroupHandler } from "./handlers/leave_group.ts";
 import { listGroupsHandler } from "./handlers/list_groups.ts";
 import { listOffsetsHandler } from "./handlers/list_offsets.ts";
+import { listPartitionReassignmentsHandler } from "./handlers/list_partition_reassignments.ts";
 import { listTransactionsHandler } from "./handlers/list_transactions.ts";
 import { metadataHandler } from "./handlers/metadata.ts";
 import { offsetCommitHandler } from "./handlers/offset_commit.ts";
@@ -82,7 +84,7 @@ export function servedApis(parts: KafkaParts): ServedApi[] {
 
 function topicApis(parts: KafkaParts): ServedApi[] {
   const { batches, brokerId, view } = parts;
-  const { records, topics } = parts.operations;
+  const { balance, records, topics } = parts.operations;
   const configs: ConfigResources = { ...parts, topics };
   return [
     produceHandler(parts),
@@ -98,6 +100,8 @@ function topicApis(parts: KafkaParts): ServedApi[] {
     describeConfigsHandler(configs),
     alterConfigsHandler(configs),
     incrementalAlterConfigsHandler(configs),
+    alterPartitionReassignmentsHandler(balance),
+    listPartitionReassignmentsHandler(balance),
     describeLogDirsHandler(parts.diagnostics),
     describeProducersHandler(parts.diagnostics),
   ];

@@ -28,7 +28,15 @@ import type { MetadataView } from "../cluster/metadata_view.ts";
 import type { Clock } from "../environment.ts";
 import { balanceAnswer, balancePlan } from "./balance_answers.ts";
 import { type Cancellable, sortMoves } from "./balance_cancel.ts";
+import {
+  alreadyRuns,
+  metOthers,
+  unchangedIntent,
+  unknownBroker,
+} from "./balance_faults.ts";
 import { orUnavailable } from "./metadata_failure.ts";
+import { type ReassignmentOperations, Reassignments } from "./reassignments.ts";
+import { withFactor } from "./replication_factor.ts";
 
 /** Replicas of the brokers' own topics, where there are enough brokers. */
 const INTERNAL_REPLICAS = 3;
@@ -52,9 +60,12 @@ export interface BalanceOperations {
   undrain(brokerId: number): Promise<BalanceAnswer | Failure>;
   /** No more moves begin, and those under way are taken back. */
   cancel(): Promise<CancelBalanceAnswer | Failure>;
+  /** Replicas where clients want them, partition by partition. */
+  readonly reassignments: ReassignmentOperations;
 }
 
 export class Balance implements BalanceOperations {
+  readonly reassignments: ReassignmentOperations;
   readonly #view: MetadataView;
   readonly #clock: Clock;
   #told: { image: MetadataImage; answer: BalanceAnswer } | undefined;
@@ -62,6 +73,7 @@ export class Balance implements BalanceOperations {
   constructor({ view, clock }: { view: MetadataView; clock: Clock }) {
     this.#view = view;
     this.#clock = clock;
+    this.reassignments = new Reassignments(view);
   }
 
   progress(): BalanceAnswer {
@@ -127,17 +139,10 @@ export class Balance implements BalanceOperations {
       success.push({ kind: "put", key, value: "{}" });
     }
     for (const { topic, to } of growing) {
-      const { topicId, partitions, config, isInternal } = topic;
       const key = KEYS.topic(topic.name);
       const equals = topic.modRevision;
       compare.push({ key, target: "modRevision", equals });
-      const value = JSON.stringify({
-        topicId,
-        partitions,
-        replicationFactor: to,
-        config,
-        isInternal,
-      });
+      const value = JSON.stringify(withFactor(topic, to));
       success.push({ kind: "put", key, value });
     }
     const { succeeded } = await this.#view.transact({ compare, success });
@@ -224,11 +229,6 @@ export class Balance implements BalanceOperations {
   }
 }
 
-function unchangedIntent({ balance }: MetadataImage): Compare {
-  const equals = balance?.modRevision ?? 0;
-  return { key: KEYS.balance, target: "modRevision", equals };
-}
-
 /** The brokers' own topics get the replicas that there are brokers for now. */
 function growingTopics(
   image: MetadataImage,
@@ -252,31 +252,6 @@ function placeOf({ topic, partition }: Cancellable) {
   return { topic: topic.name, partition };
 }
 
-function unknownBroker(
-  brokerId: number | undefined,
-  image: MetadataImage,
-): Failure | undefined {
-  if (brokerId === undefined || image.brokers.has(brokerId)) return undefined;
-  const known = [...image.brokers.keys()].sort((a, b) => a - b);
-  return new Failure(
-    "BROKER_ID_NOT_REGISTERED",
-    `There is no broker ${brokerId}; known are ${known.join(", ")}`,
-    { field: "brokerId" },
-  );
-}
-
-function alreadyRuns({ balance }: MetadataImage): Failure | undefined {
-  if (balance === undefined) return undefined;
-  const what = balance.kind === "drain"
-    ? `Broker ${balance.brokerId} is being drained`
-    : "A rebalance runs";
-  const since = new Date(balance.startedAtMs).toISOString();
-  return new Failure(
-    "REASSIGNMENT_IN_PROGRESS",
-    `${what} since ${since}: let it end, or cancel it first`,
-  );
-}
-
 function noOtherBroker(
   brokerId: number | undefined,
   stuck: readonly { topic: TopicImage; partition: number }[],
@@ -294,13 +269,5 @@ function noOtherBroker(
       ids === "" ? "there is none" : ids
     }). Add a broker, or lower the topic's replication factor`,
     { field: "brokerId" },
-  );
-}
-
-function metOthers(what: string): Failure {
-  return new Failure(
-    "REQUEST_TIMED_OUT",
-    `${what} met other changes again and again: try again`,
-    { retryAfterMs: 1000 },
   );
 }

@@ -50,13 +50,19 @@ export function sortMoves(image: MetadataImage): SortedMoves {
 
 function reasonToKeep(
   topic: TopicImage,
-  { isr, adding = [] }: PartitionFact,
+  state: PartitionFact,
   next: PartitionFact,
 ): string | undefined {
   if (targetOf(next).length !== topic.replicationFactor) {
     return `the replication factor of the topic is ${topic.replicationFactor}`;
   }
-  return isr.every((id) => adding.includes(id))
-    ? "only the new replica is in sync"
-    : undefined;
+  return isOnlyNewInSync(state) ? NONE_IN_SYNC : undefined;
+}
+
+export const NONE_IN_SYNC =
+  "none of the replicas that were there before is in sync";
+
+/** Going back would count on copies that lack records. */
+export function isOnlyNewInSync({ isr, adding = [] }: PartitionFact): boolean {
+  return isr.every((id) => adding.includes(id));
 }

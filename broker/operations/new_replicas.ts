@@ -99,10 +99,18 @@ function assignmentFault(
   replicas: readonly number[],
   factor: number,
 ): string | undefined {
-  if (replicas.length === 0) return "it needs at least one";
-  if (replicas.length !== factor) {
+  if (replicas.length > 0 && replicas.length !== factor) {
     return `there are ${replicas.length}, and ${factor} of the first partition`;
   }
+  return replicasFault(image, replicas);
+}
+
+/** Why a partition cannot have its replicas on just these brokers. */
+export function replicasFault(
+  image: MetadataImage,
+  replicas: readonly number[],
+): string | undefined {
+  if (replicas.length === 0) return "it needs at least one";
   if (new Set(replicas).size < replicas.length) return "one is named twice";
   for (const id of replicas) {
     const broker = image.brokers.get(id);

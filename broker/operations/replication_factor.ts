@@ -5,6 +5,7 @@
  */
 import { Failure } from "../../contract/errors.ts";
 import { receivers } from "../cluster/controller/balance_steps.ts";
+import type { TopicFact } from "../cluster/facts.ts";
 import type { MetadataImage, TopicImage } from "../cluster/metadata_image.ts";
 
 /** What the topic's factor becomes; `asked` undefined: it stays. */
@@ -21,4 +22,12 @@ export function alteredFactor(
     `The replication factor can be from 1 to ${most} now, not ${asked}: replicas go to brokers that are alive, have a Kafka port and were not drained`,
     { field: "replicationFactor" },
   );
+}
+
+/** The topic's own key as it is, but for the factor. */
+export function withFactor(
+  { topicId, partitions, config, isInternal }: TopicImage,
+  replicationFactor: number,
+): TopicFact {
+  return { topicId, partitions, replicationFactor, config, isInternal };
 }

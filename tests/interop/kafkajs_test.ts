@@ -225,6 +225,62 @@ Deno.test("kafkajs and three brokers", async (context) => {
     }
   });
 
+  await step(context, "moves replicas where it is told", async () => {
+    const topic = "moved";
+    await admin.createTopics({
+      topics: [{
+        topic,
+        replicaAssignment: [[1, 2], [2, 3]]
+          .map((replicas, partition) => ({ partition, replicas })),
+      }],
+    });
+    const values = numbered("moved", 100);
+    await producer.send({
+      topic,
+      messages: values.map((value) => ({ value, partition: 0 })),
+    });
+    const assign = (...replicas: [partition: number, brokers: number[]][]) =>
+      admin.alterPartitionReassignments({
+        topics: [{
+          topic,
+          partitionAssignment: replicas
+            .map(([partition, replicas]) => ({ partition, replicas })),
+        }],
+      });
+    await assign([0, [3, 1]]);
+    await untilAllKnow(
+      cluster,
+      topic,
+      ({ partitions: [{ replicas, isr, leader }] }) =>
+        `${replicas}` === "3,1" && isr.length === 2 && leader === 3,
+    );
+    const listed = await admin.listPartitionReassignments({
+      topics: [{ topic, partitions: [0, 1] }],
+    });
+    assertEquals(listed.topics, []);
+    const records = await readPartition(url, topic, 0);
+    assertEquals(records.map(({ message }) => message), values);
+    // More replicas, of all partitions at once.
+    await assign([0, [3, 1, 2]], [1, [2, 3, 1]]);
+    await untilAllKnow(
+      cluster,
+      topic,
+      ({ partitions }) => partitions.every(({ isr }) => isr.length === 3),
+    );
+    const refused: [number, number[]][] = [
+      [0, [3, 1]],
+      [0, [1, 2, 9]],
+      [2, [1]],
+    ];
+    for (const one of refused) {
+      await assertRejects(
+        () => assign(one),
+        Error,
+        "Errors altering partition reassignments",
+      );
+    }
+  });
+
   await step(context, "hears that a message is too large", async () => {
     await admin.createTopics({
       topics: [{

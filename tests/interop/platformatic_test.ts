@@ -1,7 +1,10 @@
 /** @platformatic/kafka: a young client that asks for the newest versions. */
 import {
   Admin,
+  alterPartitionReassignmentsV1,
+  Connection,
   Consumer,
+  listPartitionReassignmentsV0,
   type Message,
   Producer,
   stringDeserializers,
@@ -189,6 +192,43 @@ Deno.test("@platformatic/kafka and three brokers", async (context) => {
     });
     assertEquals(deleted.partitions, [{ partition: 0, lowWatermark: 1n }]);
     assertEquals(await at(-2n), 1);
+  });
+
+  await step(context, "moves replicas where it is told", async () => {
+    const topic = "moved";
+    await admin.createTopics({
+      topics: [topic],
+      assignments: [{ partition: 0, brokers: [1, 2] }],
+    });
+    await untilAllKnow(cluster, topic, () => true);
+    const connection = new Connection("interop");
+    await connection.connect("localhost", cluster.kafkaPort());
+    const alter = async (replicas: number[] | null, mayGrow: boolean) => {
+      const { responses } = await alterPartitionReassignmentsV1.api.async(
+        connection,
+        1000,
+        mayGrow,
+        [{ name: topic, partitions: [{ partitionIndex: 0, replicas }] }],
+      );
+      return responses[0].partitions[0].errorCode;
+    };
+    try {
+      await assertRejects(() => alter(null, true), Error);
+      await assertRejects(() => alter([1, 2, 3], false), Error);
+      assertEquals(await alter([3, 2], false), 0);
+      await waitFor("the end of the move", async () => {
+        const { topics } = await listPartitionReassignmentsV0.api
+          .async(connection, 1000, null);
+        return topics.length === 0;
+      });
+      await untilAllKnow(
+        cluster,
+        topic,
+        ({ partitions: [{ replicas }] }) => `${replicas}` === "3,2",
+      );
+    } finally {
+      await connection.close();
+    }
   });
 
   await step(context, "produces idempotently", async () => {

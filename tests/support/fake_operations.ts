@@ -540,6 +540,10 @@ export class FakeOperations implements Operations {
     drain: (request) => this.#balanceAnswer("begin", "drain", request),
     undrain: (request) => this.#balanceAnswer("undrain", "undrain", request),
     cancel: () => this.#balanceAnswer("cancel", "cancel", undefined),
+    reassignments: {
+      alter: () => Promise.resolve(new Map()),
+      list: () => Promise.resolve([]),
+    },
   };
 
   #balanceAnswer<Name extends keyof BalanceAnswers>(

@@ -6,6 +6,7 @@ import type { Api } from "../codec/api.ts";
 import { addOffsetsToTxnApi } from "./add_offsets_to_txn.ts";
 import { addPartitionsToTxnApi } from "./add_partitions_to_txn.ts";
 import { alterConfigsApi } from "./alter_configs.ts";
+import { alterPartitionReassignmentsApi } from "./alter_partition_reassignments.ts";
 import { apiVersionsApi } from "./api_versions.ts";
 import { createPartitionsApi } from "./create_partitions.ts";
 import { createTopicsApi } from "./create_topics.ts";
@@ -28,6 +29,7 @@ import { joinGroupApi } from "./join_group.ts";
 import { leaveGroupApi } from "./leave_group.ts";
 import { listGroupsApi } from "./list_groups.ts";
 import { listOffsetsApi } from "./list_offsets.ts";
+import { listPartitionReassignmentsApi } from "./list_partition_reassignments.ts";
 import { listTransactionsApi } from "./list_transactions.ts";
 import { metadataApi } from "./metadata.ts";
 import { offsetCommitApi } from "./offset_commit.ts";
@@ -74,6 +76,8 @@ export const APIS = [
   createPartitionsApi,
   deleteGroupsApi,
   incrementalAlterConfigsApi,
+  alterPartitionReassignmentsApi,
+  listPartitionReassignmentsApi,
   offsetDeleteApi,
   describeClusterApi,
   describeProducersApi,

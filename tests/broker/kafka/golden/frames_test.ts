@@ -10,10 +10,12 @@ import {
   encodeRequest,
   encodeResponse,
 } from "../../../../broker/kafka/codec/frame.ts";
+import { alterPartitionReassignmentsApi } from "../../../../broker/kafka/messages/alter_partition_reassignments.ts";
 import { apiVersionsApi } from "../../../../broker/kafka/messages/api_versions.ts";
 import { fetchApi } from "../../../../broker/kafka/messages/fetch.ts";
 import { findCoordinatorApi } from "../../../../broker/kafka/messages/find_coordinator.ts";
 import { joinGroupApi } from "../../../../broker/kafka/messages/join_group.ts";
+import { listPartitionReassignmentsApi } from "../../../../broker/kafka/messages/list_partition_reassignments.ts";
 import { metadataApi } from "../../../../broker/kafka/messages/metadata.ts";
 import { produceApi } from "../../../../broker/kafka/messages/produce.ts";
 import {
@@ -315,4 +317,91 @@ Deno.test("A subscription newer than ours reads as our newest", () => {
   const decoded = consumerProtocolSubscription.decode(bytes);
   assertEquals(decoded.version, 9);
   assertEquals(decoded.value.rackId, "r");
+});
+
+Deno.test("AlterPartitionReassignments: null replicas and the flag of version 1", () => {
+  const topics = [{
+    name: "t",
+    partitions: [
+      { partitionIndex: 1, replicas: [2, 3] },
+      { partitionIndex: 0, replicas: null },
+    ],
+  }];
+  const header = "0000002d 0001 63 00"; // id, client "c", no tags
+  const asked = [
+    "02 02 74", // one topic, "t"
+    "03 00000001 03 00000002 00000003 00", // of two partitions: 1 on 2 and 3
+    "00000000 00 00", // 0: null
+    "00 00", // no tags of the topic and of the request
+  ];
+  const bytes = (version: number) =>
+    encodeRequest(
+      alterPartitionReassignmentsApi,
+      { version, correlationId: 45, clientId: "c" },
+      { timeoutMs: 1000, topics },
+    );
+  assertEquals(
+    hexOf(bytes(0)),
+    frameOf("002d 0000", header, "000003e8", ...asked),
+  );
+  assertEquals(
+    hexOf(bytes(1)),
+    frameOf("002d 0001", header, "000003e8 01", ...asked),
+  );
+  assertEquals(
+    hexOf(encodeResponse(
+      alterPartitionReassignmentsApi,
+      { version: 1, correlationId: 45 },
+      {
+        allowReplicationFactorChange: false,
+        errorCode: 0,
+        errorMessage: null,
+        responses: [{
+          name: "t",
+          partitions: [{ partitionIndex: 1, errorCode: 85, errorMessage: "n" }],
+        }],
+      },
+    )),
+    frameOf(
+      "0000002d 00", // id, no tags
+      "00000000 00 0000 00", // throttle, flag, no error, no message
+      "02 02 74 02 00000001 0055 02 6e 00 00 00",
+    ),
+  );
+});
+
+Deno.test("ListPartitionReassignments tells what comes and what goes", () => {
+  assertEquals(
+    hexOf(encodeRequest(
+      listPartitionReassignmentsApi,
+      { version: 0, correlationId: 46, clientId: "c" },
+      {},
+    )),
+    // 60 s, all topics.
+    frameOf("002e 0000 0000002e 0001 63 00", "0000ea60 00 00"),
+  );
+  assertEquals(
+    hexOf(encodeResponse(
+      listPartitionReassignmentsApi,
+      { version: 0, correlationId: 46 },
+      {
+        errorCode: 0,
+        errorMessage: null,
+        topics: [{
+          name: "t",
+          partitions: [{
+            partitionIndex: 1,
+            replicas: [4, 2],
+            addingReplicas: [4],
+            removingReplicas: [],
+          }],
+        }],
+      },
+    )),
+    frameOf(
+      "0000002e 00 00000000 0000 00",
+      "02 02 74 02 00000001", // one topic "t", one partition: 1
+      "03 00000004 00000002 02 00000004 01 00 00 00",
+    ),
+  );
 });
