@@ -24,7 +24,7 @@ export interface UndrainRequest {
 
 /**
  * `GET /v1/cluster/balance`, and the answer (202) to a rebalance or drain that
- * was begun. Lists hold at most `BALANCE_LIST_LIMIT` partitions.
+ * was begun or joined. Lists hold at most `BALANCE_LIST_LIMIT` partitions.
  */
 export interface BalanceAnswer {
   /** null: nothing was asked for, or it is done. */
@@ -39,6 +39,11 @@ export interface BalanceAnswer {
   leadershipsToMove: number;
   stuck: StuckPartitions;
   brokers: BrokerLoad[];
+  /**
+   * In the answer to a rebalance or drain that ran already. Its throttle is the
+   * request's now, if that had one.
+   */
+  joined?: true;
 }
 export interface RunningBalance {
   kind: "rebalance" | "drain";

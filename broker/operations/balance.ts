@@ -23,7 +23,11 @@ import {
   receivers,
 } from "../cluster/controller/balance_steps.ts";
 import { type BalanceFact, KEYS } from "../cluster/facts.ts";
-import type { MetadataImage, TopicImage } from "../cluster/metadata_image.ts";
+import type {
+  BalanceImage,
+  MetadataImage,
+  TopicImage,
+} from "../cluster/metadata_image.ts";
 import type { MetadataView } from "../cluster/metadata_view.ts";
 import type { Clock } from "../environment.ts";
 import { balanceAnswer, balancePlan } from "./balance_answers.ts";
@@ -50,6 +54,7 @@ type Wish =
 export interface BalanceOperations {
   /** As far as this broker knows. */
   progress(): BalanceAnswer;
+  /** Joins one that runs; as `drain` does when it is of the same broker. */
   rebalance(
     request: RebalanceRequest,
   ): Promise<BalanceAnswer | BalancePlanAnswer | Failure>;
@@ -99,9 +104,13 @@ export class Balance implements BalanceOperations {
   ): Promise<BalanceAnswer | BalancePlanAnswer | Failure> {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const image = await this.#view.catchUp();
-      const fault = unknownBroker(wish.brokerId, image) ??
-        (wish.dryRun ? undefined : alreadyRuns(image));
-      if (fault !== undefined) return fault;
+      const unknown = unknownBroker(wish.brokerId, image);
+      if (unknown !== undefined) return unknown;
+      if (!wish.dryRun && image.balance !== undefined) {
+        if (!isFor(image.balance, wish)) return alreadyRuns(image)!;
+        if (!await this.#join(image.balance, wish)) continue;
+        return { ...this.progress(), joined: true };
+      }
       const growing = wish.kind === "rebalance" ? growingTopics(image) : [];
       const progress = balanceProgress(image, {
         intent: wish,
@@ -116,6 +125,23 @@ export class Balance implements BalanceOperations {
       if (await this.#writeIntent(wish, growing)) return this.progress();
     }
     return metOthers("The request");
+  }
+
+  /** Of what is asked, only another throttle changes what runs. */
+  async #join(
+    { modRevision, ...running }: BalanceImage,
+    { throttleBytesPerSecond }: Wish,
+  ): Promise<boolean> {
+    const isSame = throttleBytesPerSecond === undefined ||
+      throttleBytesPerSecond === running.throttleBytesPerSecond;
+    if (isSame) return true;
+    const key = KEYS.balance;
+    const value = JSON.stringify({ ...running, throttleBytesPerSecond });
+    const { succeeded } = await this.#view.transact({
+      compare: [{ key, target: "modRevision", equals: modRevision }],
+      success: [{ kind: "put", key, value }],
+    });
+    return succeeded;
   }
 
   async #writeIntent(
@@ -239,6 +265,10 @@ function growingTopics(
       isInternal && replicationFactor < to
     )
     .map((topic) => ({ topic, to }));
+}
+
+function isFor(running: BalanceFact, { kind, brokerId }: Wish): boolean {
+  return running.kind === kind && running.brokerId === brokerId;
 }
 
 function drainedBy(

@@ -19,7 +19,7 @@ import type { NobodyAnswers } from "../cluster.ts";
 import type { Answer } from "../http_client.ts";
 import type { Terminal } from "../terminal.ts";
 import { watchBalance } from "./balance_progress.ts";
-import { planText } from "./balance_text.ts";
+import { planText, runningText } from "./balance_text.ts";
 import { throttleOption } from "./byte_rate.ts";
 import { jsonOption, metaOption } from "./common_options.ts";
 import { counted } from "./progress.ts";
@@ -67,8 +67,8 @@ function rebalanceCommand(terminal: Terminal): Command {
     summary: "Spread replicas and leaders evenly over the brokers",
     description:
       "Use it after brokers have joined. The brokers go on with it " +
-      "when this command ends. Drained brokers get nothing; brokers that are " +
-      "down keep what they have.",
+      "when this command ends; the same command again follows it. Drained " +
+      "brokers get nothing; brokers that are down keep what they have.",
     options: moveOptions,
     examples: [{
       command: "streamnest cluster rebalance --throttle=10MB",
@@ -101,7 +101,8 @@ function drainCommand(terminal: Terminal): Command {
     name: "drain",
     summary: "Take all replicas off a broker, so that it can be removed",
     description: "The broker may be down: that is how to replace a machine " +
-      "that is lost. It gets no replicas any more, until it is undrained.",
+      "that is lost. It gets no replicas any more, until it is undrained. The " +
+      "same command again follows a drain that runs.",
     options: { broker: brokerOption, ...moveOptions },
     examples: [{
       command: "streamnest cluster drain --broker=2",
@@ -164,12 +165,13 @@ function carryOn(
       return EXIT_DONE;
     }
     if (!settings.wait) {
-      const text =
-        `Begun: ${counted(begun.replicasToCopy, "replica")} to copy. ` +
+      const text = `${begun.joined ? "Runs already" : "Begun"}: ` +
+        `${counted(begun.replicasToCopy, "replica")} to copy. ` +
         "See: streamnest cluster status\n";
       await printer.out(settings.json ? json(begun) : text);
       return EXIT_DONE;
     }
+    if (begun.joined) session.notice(joinedText(begun));
     const last = await watchBalance(session, begun);
     if (last === undefined) return EXIT_FAILED;
     if (settings.json) await printer.out(json(last));
@@ -177,6 +179,14 @@ function carryOn(
     if (!settings.json) await printer.out(`${done}.\n`);
     return EXIT_DONE;
   });
+}
+
+function joinedText(balance: BalanceAnswer): string {
+  const startedAt = balance.running?.startedAt;
+  const since = startedAt === undefined
+    ? "already"
+    : `since ${new Date(startedAt).toISOString()}`;
+  return `${runningText(balance)} ${since}: this command follows it`;
 }
 
 function undrainCommand(terminal: Terminal): Command {

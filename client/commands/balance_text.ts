@@ -46,7 +46,8 @@ export function balanceText(balance: BalanceAnswer | undefined): string {
     (running === null ? "" : "To stop it: streamnest cluster cancel\n");
 }
 
-function runningText({ running }: BalanceAnswer): string {
+/** "Broker 2 is being drained, at 1000 bytes/s to each broker" */
+export function runningText({ running }: BalanceAnswer): string {
   if (running === null) return "Replicas move";
   const what = running.kind === "drain"
     ? `Broker ${running.brokerId} is being drained`

@@ -1,4 +1,5 @@
 /** Rebalance, drain and their cancellation, from asking to the end. */
+import { KEYS } from "../../../broker/cluster/facts.ts";
 import type {
   BalanceAnswer,
   BalancePlanAnswer,
@@ -25,7 +26,7 @@ Deno.test("rebalance gives a broker that joined its share of replicas and leader
   const answer = begun(await balance.rebalance({}));
   assertEquals(answer.replicasToCopy, 9);
   assertEquals(
-    failed(await balance.rebalance({})).code,
+    failed(await balance.drain({ brokerId: 1 })).code,
     "REASSIGNMENT_IN_PROGRESS",
   );
   await copying.rest(100);
@@ -42,6 +43,43 @@ Deno.test("rebalance gives a broker that joined its share of replicas and leader
     replicas: [9, 9, 9, 9],
     leaders: [3, 3, 3, 3],
   });
+  await copying.stop();
+});
+
+Deno.test("rebalance and drain join one of theirs that runs", async () => {
+  const copying = await three();
+  await copying.grow();
+  const [one, other] = copying.brokers
+    .map(({ operations }) => operations.balance);
+  const begin: ((throttleBytesPerSecond?: number) => Promise<unknown>)[] = [
+    (throttleBytesPerSecond) => one.rebalance({ throttleBytesPerSecond }),
+    (throttleBytesPerSecond) =>
+      one.drain({ brokerId: 2, throttleBytesPerSecond }),
+  ];
+  for (const again of begin) {
+    const first = begun(await again(5000));
+    assertEquals(first.joined, undefined);
+    const { modRevision } = copying.cluster.metadata.get(KEYS.balance)!;
+    await copying.rest(100);
+    const joined = begun(await again());
+    assertEquals([joined.joined, joined.running], [true, first.running]);
+    begun(await again(5000));
+    assertEquals(
+      copying.cluster.metadata.get(KEYS.balance)?.modRevision,
+      modRevision,
+    );
+    const faster = begun(await again(9000));
+    assertEquals([faster.joined, faster.running], [true, {
+      ...first.running,
+      throttleBytesPerSecond: 9000,
+    }]);
+    assertEquals(
+      failed(await other.drain({ brokerId: 3 })).code,
+      "REASSIGNMENT_IN_PROGRESS",
+    );
+    await copying.finish("demo");
+  }
+  assertEquals(copying.loads("demo").replicas, [12, 0, 12, 12]);
   await copying.stop();
 });
 

@@ -88,6 +88,33 @@ Deno.test("cluster drain waits until the broker is empty", async () => {
   assertEquals([code, error, calls.length], [0, "", 5]);
 });
 
+Deno.test("cluster drain follows a drain that runs already", async () => {
+  const { world } = scripted({
+    "POST drain": [{ ...RUNNING, joined: true }],
+    "GET balance": [RUNNING, balance()],
+  });
+  const followed = await runCommand(world, ["cluster", "drain", "--broker=2"]);
+  assertEquals([followed.code, followed.out, followed.error], [
+    0,
+    "Broker 2 holds no replicas: it can be removed.\n",
+    "Broker 2 is being drained since 1970-01-01T00:00:00.005Z: " +
+    "this command follows it\n",
+  ]);
+  const { world: another } = scripted({
+    "POST drain": [{ ...RUNNING, joined: true }],
+  });
+  const { code, out } = await runCommand(another, [
+    "cluster",
+    "drain",
+    "--broker=2",
+    "--no-wait",
+  ]);
+  assertEquals([code, out], [
+    0,
+    "Runs already: 1 replica to copy. See: streamnest cluster status\n",
+  ]);
+});
+
 Deno.test("cluster drain goes on asking others when the broker that it asked dies", async () => {
   const { world, cluster } = scripted({
     "POST drain": [RUNNING],
