@@ -4,7 +4,11 @@
  * records (`records.ts`): schema, settings, durability, high watermark.
  */
 import { Failure } from "../../contract/errors.ts";
-import { iterateBatches } from "../../storage/log/record_batch.ts";
+import {
+  InvalidBatchError,
+  iterateBatches,
+  readBatchHeader,
+} from "../../storage/log/record_batch.ts";
 import { leaderEpoch, offset } from "../../storage/log/types.ts";
 import type { Environment } from "../environment.ts";
 import type { PartitionReplica } from "../replication/partition_replica.ts";
@@ -88,10 +92,44 @@ export class Batches {
     bytes: Uint8Array,
     options: { acks: RequiredAcks; timeoutMs: number },
   ): Promise<BatchAppended | Failure> {
+    const outcome = await this.#append(topic, partition, bytes, options);
+    if (outcome instanceof Failure) this.#noteRefused(topic, partition, bytes);
+    return outcome;
+  }
+
+  async #requireLeader(
+    topic: string,
+    partition: number,
+    bytes: Uint8Array,
+  ): Promise<PartitionReplica | Failure> {
+    // Nor may it be overtaken while the store is asked, and this broker begins
+    // to lead.
+    this.#noteRefused(topic, partition, bytes);
+    return await this.#options.access.requireLeader(topic, partition);
+  }
+
+  /** Also where this broker does not lead yet: what comes next may be taken. */
+  #noteRefused(topic: string, partition: number, bytes: Uint8Array): void {
+    const replica = this.#options.access.replica(topic, partition);
+    if (replica === undefined) return;
+    try {
+      replica.log.noteRefused(readBatchHeader(bytes));
+    } catch (fault) {
+      // It is no batch, which is why it was refused.
+      if (!(fault instanceof InvalidBatchError)) throw fault;
+    }
+  }
+
+  async #append(
+    topic: string,
+    partition: number,
+    bytes: Uint8Array,
+    options: { acks: RequiredAcks; timeoutMs: number },
+  ): Promise<BatchAppended | Failure> {
     const { access, guard, environment, metrics } = this.#options;
     const replica = internalTopicFault(topic) ??
       access.appender(topic, partition) ??
-      await access.requireLeader(topic, partition);
+      await this.#requireLeader(topic, partition, bytes);
     if (replica instanceof Failure) return replica;
     while (guard.isLoading(topic)) await guard.ready(topic);
     const { settings } = replica;

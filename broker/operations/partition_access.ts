@@ -77,6 +77,11 @@ export class PartitionAccess {
     return this.knownTopic(topic) ?? await this.#freshTopic(topic);
   }
 
+  /** The replica here, whether it leads or not. */
+  replica(topic: string, partition: number): PartitionReplica | undefined {
+    return this.#replicas.replica(topic, partition);
+  }
+
   /** The replica that leads here, when the image has it. */
   leader(topic: string, partition: number): PartitionReplica | undefined {
     const replica = this.#replicas.replica(topic, partition);

@@ -29,6 +29,7 @@ import { truncateAll, truncateLog } from "./log_truncation.ts";
 import type { OpenFiles } from "./open_files.ts";
 import type { ProducerEntry, ProducerVerdict } from "./producer_state.ts";
 import { recoverLog } from "./recovery.ts";
+import type { ProducerSequence } from "./refused_sequences.ts";
 import { deletableSegments, mustRollByTime } from "./retention.ts";
 import { type LeaderEpoch, type Offset, offset } from "./types.ts";
 
@@ -358,6 +359,14 @@ export class Log {
   /** What `append` would say of a batch with this header now. */
   checkProducer(header: BatchHeader): ProducerVerdict {
     return this.#core.producers.check(header);
+  }
+
+  /**
+   * A batch was refused before or by `append`, whatever the reason: what its
+   * producer sent right behind it must not be taken in its place.
+   */
+  noteRefused(batch: ProducerSequence): void {
+    this.#core.producers.noteRefused(batch);
   }
 
   /** What is remembered of each producer, by its id. */

@@ -6,6 +6,10 @@
  */
 import { addSequence, type BatchHeader } from "./batch_header.ts";
 import type { ControlType } from "./records.ts";
+import {
+  type ProducerSequence,
+  RefusedSequences,
+} from "./refused_sequences.ts";
 import type { Offset } from "./types.ts";
 
 /** Batches remembered per producer: as many as a client has in flight. */
@@ -70,6 +74,7 @@ const APPEND: ProducerVerdict = { kind: "append" };
 
 export class ProducerState {
   #entries = new Map<number, ProducerEntry>();
+  readonly #refused = new RefusedSequences();
   /** Ended, with a marker that may not be below the high watermark yet. */
   #ended: EndedTransaction[] = [];
   #undo: { producerId: number; entry: ProducerEntry | undefined }[] = [];
@@ -101,9 +106,12 @@ export class ProducerState {
     const { producerId, producerEpoch, baseSequence } = header;
     if (producerId < 0) return APPEND;
     const entry = this.#entries.get(producerId);
-    if (entry === undefined) return APPEND;
     // A group coordinator's transactional commits carry no sequence.
     const hasSequence = !header.isControl && baseSequence >= 0;
+    if (entry === undefined) {
+      const before = hasSequence ? this.#refused.before(header) : undefined;
+      return before === undefined ? APPEND : outOfOrder(header, before);
+    }
     if (hasSequence && producerEpoch === entry.epoch) {
       const same = entry.batches.find((batch) =>
         batch.baseSequence === baseSequence &&
@@ -123,10 +131,7 @@ export class ProducerState {
     if (header.isControl) return markerVerdict(entry, marker);
     const expected = producerEpoch > entry.epoch ? 0 : nextSequence(entry);
     if (hasSequence && baseSequence !== expected) {
-      return reject(
-        "OUT_OF_ORDER_SEQUENCE_NUMBER",
-        `Producer ${producerId} sent sequence ${baseSequence}, expected is ${expected}`,
-      );
+      return outOfOrder(header, expected);
     }
     if (entry.transactionFirstOffset >= 0 && !header.isTransactional) {
       return reject(
@@ -175,6 +180,15 @@ export class ProducerState {
       lastWriteMs: nowMs,
     });
     return undefined;
+  }
+
+  /** A batch was not appended, for whatever reason, and comes again maybe. */
+  noteRefused(batch: ProducerSequence): void {
+    const { producerId, baseSequence } = batch;
+    const isKnown = this.#entries.has(producerId);
+    if (producerId >= 0 && baseSequence >= 0 && !isKnown) {
+      this.#refused.note(batch);
+    }
   }
 
   /** What was updated since the last `commit` stays. */
@@ -299,6 +313,7 @@ export class ProducerState {
   }
 
   #put(producerId: number, entry: ProducerEntry): void {
+    this.#refused.forget(producerId);
     this.#entries.set(producerId, entry);
   }
 }
@@ -319,6 +334,16 @@ function markerVerdict(
 function nextSequence(entry: ProducerEntry): number {
   const last = entry.batches.at(-1);
   return last === undefined ? 0 : addSequence(last.lastSequence, 1);
+}
+
+function outOfOrder(
+  { producerId, baseSequence }: ProducerSequence,
+  expected: number,
+): ProducerRejection {
+  return reject(
+    "OUT_OF_ORDER_SEQUENCE_NUMBER",
+    `Producer ${producerId} sent sequence ${baseSequence}, expected is ${expected}`,
+  );
 }
 
 function reject(
