@@ -87,6 +87,7 @@ export class ClusterParts {
       environment,
       logger,
       brokerId,
+      topicDefaults: config.topicDefaults,
       onElected: (partitions, reason) =>
         metrics.controller.elected(partitions, reason),
       onFatal: onFault,

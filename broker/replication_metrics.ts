@@ -4,7 +4,7 @@
  * is bounded as for all metrics (`metrics.ts`).
  */
 import { Gauge, type Registry } from "prom-client";
-import { neededInSync } from "./replication/in_sync_rules.ts";
+import { neededInSync } from "./cluster/eligible.ts";
 import type { PartitionReplica } from "./replication/partition_replica.ts";
 import { TallyCounter } from "./tallies.ts";
 

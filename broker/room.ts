@@ -223,13 +223,16 @@ export class Room {
     const { config, logger } = this.#options;
     return settleStates({
       view: this.view,
-      conditionOf: (topic, partition) => ({
-        ...found,
-        brokerId: config.id,
-        isUsable: this.replicas.isUsable(topic, partition),
-        flushesFirst: readTopicSettings(topic, config.topicDefaults)
-          .flushMessages === 1,
-      }),
+      conditionOf: (topic, partition) => {
+        const settings = readTopicSettings(topic, config.topicDefaults);
+        return {
+          ...found,
+          brokerId: config.id,
+          isUsable: this.replicas.isUsable(topic, partition),
+          flushesFirst: settings.flushMessages === 1,
+          minInsyncReplicas: settings.minInsyncReplicas,
+        };
+      },
       onLost: (topic, partition) =>
         logger.error(
           "A partition lost its only in-sync replica with this broker's disk",

@@ -179,6 +179,8 @@ export interface PartitionLocation {
   leaderEpoch: number;
   replicas: number[];
   isr: number[];
+  /** Not in sync, and able to lead all the same when nobody in sync lives. */
+  eligible?: number[];
   /** While replicas move: those of `replicas` that are still being copied. */
   adding?: number[];
   /** Those of `replicas` that go when all that come are in sync. */

@@ -76,10 +76,30 @@ export interface PartitionFact {
   readonly replicas: readonly number[];
   /** Of `replicas`: those that have every acknowledged record. */
   readonly isr: readonly number[];
+  /**
+   * Of `replicas`: those that are not in sync and have every acknowledged record
+   * all the same (KIP-966, `eligible.ts`); absent: none.
+   */
+  readonly eligible?: readonly number[];
   /** Of `replicas`: those that come; they count once they are in sync. */
   readonly adding?: readonly number[];
   /** Of `replicas`: those that go, as soon as all that come are in sync. */
   readonly removing?: readonly number[];
+}
+
+/** As it goes into the store, without what an image adds to it. */
+export function partitionFact(state: PartitionFact): PartitionFact {
+  const { leader, leaderEpoch, replicas, isr, ...rest } = state;
+  const { eligible, adding, removing } = rest;
+  return {
+    leader,
+    leaderEpoch,
+    replicas,
+    isr,
+    ...(eligible === undefined ? {} : { eligible }),
+    ...(adding === undefined ? {} : { adding }),
+    ...(removing === undefined ? {} : { removing }),
+  };
 }
 
 /** `/schemas/<id>`: one version of one subject. */

@@ -4,6 +4,7 @@
  * was not flushed, and that followers have, is gone; at the page-cache levels,
  * after a loss of power, also what it had acknowledged; on a new disk, all.
  */
+import { withEligible } from "./eligible.ts";
 import type { PartitionFact } from "./facts.ts";
 
 export interface StartCondition {
@@ -16,6 +17,8 @@ export interface StartCondition {
   readonly flushesFirst: boolean;
   /** The partition's files could be opened. */
   readonly isUsable: boolean;
+  /** The topic's min.insync.replicas. */
+  readonly minInsyncReplicas: number;
 }
 
 /** Undefined: the state may stay. */
@@ -23,23 +26,38 @@ export function stateAtStart(
   state: PartitionFact,
   condition: StartCondition,
 ): PartitionFact | undefined {
-  const { brokerId, isNewDisk } = condition;
-  if (state.replicas.length === 1 || !state.replicas.includes(brokerId)) {
-    return undefined;
-  }
+  const { brokerId, isNewDisk, minInsyncReplicas } = condition;
+  const { replicas, eligible = [], leader } = state;
+  if (replicas.length === 1 || !replicas.includes(brokerId)) return undefined;
   const mayHaveLost = isNewDisk || !condition.isUsable ||
     (!condition.flushesFirst && !condition.wasStoppedCleanly);
-  const others = state.isr.filter((id) => id !== brokerId);
-  const leavesIsr = state.isr.includes(brokerId) && mayHaveLost &&
-    (others.length > 0 || isNewDisk);
-  const led = state.leader === brokerId;
-  if (!leavesIsr && !led) return undefined;
-  const isr = leavesIsr ? others : state.isr;
+  const isr = mayHaveLost
+    ? inSyncWithout(state, brokerId, isNewDisk)
+    : state.isr;
+  const led = leader === brokerId;
+  const isCounted = isr !== state.isr ||
+    (mayHaveLost && eligible.includes(brokerId));
+  if (!isCounted && !led) return undefined;
   const isAlone = isr.length === 1 && isr[0] === brokerId;
-  return {
+  const next = {
     ...state,
     isr,
-    leader: led ? (isAlone ? brokerId : null) : state.leader,
+    leader: led ? (isAlone ? brokerId : null) : leader,
     leaderEpoch: state.leaderEpoch + (led ? 1 : 0),
   };
+  const lost = mayHaveLost ? [brokerId] : [];
+  return withEligible(state, next, { minInsyncReplicas, lost });
+}
+
+/** The others have all that was acknowledged, also those that are eligible. */
+function inSyncWithout(
+  { isr, eligible = [] }: PartitionFact,
+  brokerId: number,
+  isNewDisk: boolean,
+): readonly number[] {
+  if (!isr.includes(brokerId)) return isr;
+  const others = isr.filter((id) => id !== brokerId);
+  const heirs = eligible.filter((id) => id !== brokerId);
+  if (others.length > 0) return others;
+  return heirs.length > 0 || isNewDisk ? heirs : isr;
 }

@@ -56,6 +56,9 @@ export function partitionLocations(
       leaderEpoch: state?.leaderEpoch ?? -1,
       replicas: [...state?.replicas ?? []],
       isr: [...state?.isr ?? []],
+      ...(state?.eligible === undefined
+        ? {}
+        : { eligible: [...state.eligible] }),
       ...(state?.adding === undefined ? {} : { adding: [...state.adding] }),
       ...(state?.removing === undefined
         ? {}

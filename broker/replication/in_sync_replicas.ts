@@ -81,6 +81,11 @@ export class InSyncReplicas {
     return this.#state.isr;
   }
 
+  /** Whether others than those in sync may be elected (KIP-966). */
+  get hasEligible(): boolean {
+    return this.#state.eligible !== undefined;
+  }
+
   /** What is asked for in place of `state`. */
   get proposed(): PartitionFact | undefined {
     return this.#proposed;
@@ -134,12 +139,12 @@ export class InSyncReplicas {
     return before !== report.fetchOffset;
   }
 
-  /** The least log start of those in sync: nobody of them brings back what is below. */
+  /** The least log start of who may lead: nobody of them brings back what is below. */
   lowWatermark(ownLogStart: number): number {
     const { brokerId } = this.#options;
     return Math.min(
       ownLogStart,
-      ...this.isr.map((id) =>
+      ...[...this.isr, ...this.#state.eligible ?? []].map((id) =>
         id === brokerId
           ? ownLogStart
           : this.#remembered.get(id)?.logStartOffset ?? -1

@@ -1,12 +1,13 @@
 /**
  * The rules of the in-sync set and the high watermark, as pure functions of what
- * a leader knows (DESIGN D6; KIP-16, KIP-101, KIP-595). Who acts on them is
+ * a leader knows (DESIGN D6; KIP-16, KIP-101, KIP-595, KIP-966). Who acts on them is
  * elsewhere.
  *
  * A follower's fetch at an offset says: all below is as safe here as the topic's
  * level wants. That is its *safe end*.
  */
-import type { PartitionFact } from "../cluster/facts.ts";
+import { neededInSync } from "../cluster/eligible.ts";
+import { type PartitionFact, partitionFact } from "../cluster/facts.ts";
 
 export const REPLICATION_LIMITS = {
   /** A follower that has not caught up for so long leaves the in-sync set. */
@@ -79,7 +80,8 @@ export function maximalIsr(
 
 /**
  * The high watermark: the least safe end in the maximal in-sync set. It never
- * goes back, and stays while any of them has not been heard of.
+ * goes back, and stays while any of them has not been heard of, or others are
+ * eligible to lead (`keepsEligible`).
  */
 export function nextHighWatermark(
   present: number,
@@ -127,52 +129,69 @@ export function mayJoin(
     fetchOffset >= highWatermark && fetchOffset >= epochStartOffset;
 }
 
-/** In-sync replicas that an acknowledgement of `all` needs. */
-export function neededInSync(
-  minInsyncReplicas: number,
+/**
+ * Whether eligible replicas stay so although that keeps the high watermark where
+ * it is: they need not have what is above it (KIP-966). A leader whose records
+ * are on the disk lets them go rather than keep from readers what may have been
+ * acknowledged before it led, or what came since; a page cache can be lost, and
+ * they may be all that is left then.
+ */
+export function keepsEligible(
   state: PartitionFact,
-): number {
-  return Math.min(minInsyncReplicas, state.replicas.length);
+  leader: {
+    minInsyncReplicas: number;
+    /** It acknowledges only what is on its disk. */
+    flushesFirst: boolean;
+    /** Its high watermark is above all from before its epoch. */
+    knowsCommitted: boolean;
+    /** It was written to since there are eligible ones. */
+    hasNewRecords: boolean;
+  },
+): boolean {
+  const { minInsyncReplicas, flushesFirst } = leader;
+  if (state.isr.length >= neededInSync(minInsyncReplicas, state)) return false;
+  return !flushesFirst || (leader.knowsCommitted && !leader.hasNewRecords);
 }
 
 /** In the order of the replicas, as the preferred leader is. */
-export function withInSync(state: PartitionFact, brokerId: number) {
-  const { isr, replicas } = state;
-  return factOf(state, {
-    isr: replicas.filter((id) => id === brokerId || isr.includes(id)),
-  });
+export function withInSync(
+  state: PartitionFact,
+  brokerId: number,
+): PartitionFact {
+  const isr = state.replicas.filter((id) =>
+    id === brokerId || state.isr.includes(id)
+  );
+  return { ...partitionFact(state), isr };
 }
 
 export function withoutInSync(
   state: PartitionFact,
   brokerIds: readonly number[],
-) {
-  return factOf(state, {
-    isr: state.isr.filter((id) => !brokerIds.includes(id)),
-  });
+): PartitionFact {
+  const isr = state.isr.filter((id) => !brokerIds.includes(id));
+  return { ...partitionFact(state), isr };
 }
 
 /**
- * The state in which another in-sync replica leads, because the disk of `self`
- * fails; undefined when no other may.
+ * The state in which another replica leads, because the disk of `self` fails:
+ * one in sync, else one that is eligible; undefined when no other may.
  */
 export function handedOver(
   state: PartitionFact,
   self: number,
   mayLead: (brokerId: number) => boolean,
 ): PartitionFact | undefined {
-  const candidates = state.replicas.filter((id) =>
-    id !== self && state.isr.includes(id) && mayLead(id)
-  );
-  const leader =
-    candidates.find((id) => !(state.removing ?? []).includes(id)) ??
+  const { replicas, removing = [], eligible = [] } = state;
+  const others = state.isr.filter((id) => id !== self);
+  for (const isr of [others, eligible.filter(mayLead)]) {
+    const candidates = replicas.filter((id) => isr.includes(id) && mayLead(id));
+    const leader = candidates.find((id) => !removing.includes(id)) ??
       candidates[0];
-  if (leader === undefined) return undefined;
-  return factOf(state, {
-    leader,
-    leaderEpoch: state.leaderEpoch + 1,
-    isr: state.isr.filter((id) => id !== self),
-  });
+    if (leader === undefined) continue;
+    const leaderEpoch = state.leaderEpoch + 1;
+    return { ...partitionFact(state), leader, leaderEpoch, isr };
+  }
+  return undefined;
 }
 
 /**
@@ -182,20 +201,4 @@ export function handedOver(
  */
 export function truncationPoint(ownEnd: number, endOffset: number): number {
   return Math.min(ownEnd, endOffset);
-}
-
-/** A fact without what an image adds to it. */
-function factOf(
-  { leader, leaderEpoch, replicas, isr, adding, removing }: PartitionFact,
-  change: Partial<PartitionFact>,
-): PartitionFact {
-  return {
-    leader,
-    leaderEpoch,
-    replicas,
-    isr,
-    ...(adding === undefined ? {} : { adding }),
-    ...(removing === undefined ? {} : { removing }),
-    ...change,
-  };
 }

@@ -17,7 +17,12 @@ import {
   type Offset,
   offset,
 } from "../../storage/log/types.ts";
-import type { PartitionFact } from "../cluster/facts.ts";
+import {
+  neededInSync,
+  withEligible,
+  withoutEligible,
+} from "../cluster/eligible.ts";
+import { type PartitionFact, partitionFact } from "../cluster/facts.ts";
 import type { PartitionImage } from "../cluster/metadata_image.ts";
 import {
   APPEND_LIMITS,
@@ -28,7 +33,8 @@ import { AppendWaits } from "./append_waits.ts";
 import type { AckWait, Appended, Waiter } from "./appends.ts";
 import { wakeAll } from "./high_watermark.ts";
 import { type FollowerFetch, InSyncReplicas } from "./in_sync_replicas.ts";
-import { handedOver, neededInSync } from "./in_sync_rules.ts";
+import { handedOver, keepsEligible } from "./in_sync_rules.ts";
+import { overloaded, tooFewInSync, withoutLease } from "./refusals.ts";
 import type { ReplicaParts } from "./replica_parts.ts";
 import type { SafeEnd } from "./safe_end.ts";
 
@@ -68,6 +74,8 @@ export class LeaderRole {
   /** Who waits for the log's start to be the same on all in sync. */
   readonly #startWaits: AppendWaits;
   readonly #onAppended = new Set<() => void>();
+  /** The log's end when the replicas that are eligible now became so. */
+  #endAtEligible: number;
   #isEnded = false;
 
   constructor(options: LeaderRoleOptions) {
@@ -85,6 +93,7 @@ export class LeaderRole {
       nowMs: clock.monotonicMs(),
       incarnationOf: (id) => world.incarnationOf(id),
     });
+    this.#endAtEligible = parts.log.logEndOffset;
     this.#ownWaits = new AppendWaits(timers, () => clock.monotonicMs());
     this.#startWaits = new AppendWaits(timers, () => clock.monotonicMs(), {
       late:
@@ -102,8 +111,12 @@ export class LeaderRole {
 
   /** The image has another state of the same epoch. */
   update(state: PartitionImage): void {
+    const hadEligible = this.inSync.hasEligible;
     this.inSync.update(state);
+    if (!hadEligible) this.#endAtEligible = this.#parts.log.logEndOffset;
     this.#startWaits.reach(this.#lowWatermark);
+    const tooFew = this.#inSyncFault("NOT_ENOUGH_REPLICAS_AFTER_APPEND");
+    if (tooFew !== undefined) this.#parts.highWatermark.fail(tooFew);
     this.recheck();
   }
 
@@ -129,12 +142,27 @@ export class LeaderRole {
     if (this.#isEnded || !this.#world.holdsLease()) return;
     this.#ownWaits.reach(this.#safeEnd.value);
     const { highWatermark } = this.#parts;
-    highWatermark.advanceTo(
-      offset(
-        this.inSync.highWatermark(highWatermark.value, this.#safeEnd.value),
-      ),
+    const next = this.inSync.highWatermark(
+      highWatermark.value,
+      this.#safeEnd.value,
     );
+    if (next <= highWatermark.value) return;
+    if (this.inSync.hasEligible) return this.#reconsiderEligible();
+    highWatermark.advanceTo(offset(next));
     this.#parts.assertOrder();
+  }
+
+  /** While the high watermark could go on, and must not because of them. */
+  #reconsiderEligible(): void {
+    const { highWatermark, log, settings } = this.#parts;
+    const { state, epochStartOffset } = this.inSync;
+    const areKept = keepsEligible(state, {
+      minInsyncReplicas: settings.minInsyncReplicas,
+      flushesFirst: settings.flushMessages === 1,
+      knowsCommitted: highWatermark.value >= epochStartOffset,
+      hasNewRecords: log.logEndOffset > this.#endAtEligible,
+    });
+    if (!areKept) this.#propose(withoutEligible(partitionFact(state)));
   }
 
   /** Why nothing can be appended just now. */
@@ -147,24 +175,15 @@ export class LeaderRole {
   }
 
   #leaseFault(): Failure | undefined {
-    if (this.#world.holdsLease()) return undefined;
-    return new Failure(
-      "NOT_LEADER_OR_FOLLOWER",
-      `This broker cannot renew its lease with the metadata store, so another one may lead ${this.#parts.name} by now: nothing is acknowledged here`,
-      { retryAfterMs: 500 },
-    );
+    return this.#world.holdsLease()
+      ? undefined
+      : withoutLease(this.#parts.name);
   }
 
   #loadFault(): Failure | undefined {
     const isFull = this.#queue.isFull ||
       this.#waitCount >= APPEND_LIMITS.waitsPerPartition;
-    return isFull
-      ? new Failure(
-        "THROTTLING_QUOTA_EXCEEDED",
-        `More is sent to ${this.#parts.name} than the disk takes`,
-        { retryAfterMs: 100 },
-      )
-      : undefined;
+    return isFull ? overloaded(this.#parts.name) : undefined;
   }
 
   #inSyncFault(
@@ -173,15 +192,7 @@ export class LeaderRole {
     const { isr, state } = this.inSync;
     const needed = neededInSync(this.#parts.settings.minInsyncReplicas, state);
     if (isr.length >= needed) return undefined;
-    const written = code === "NOT_ENOUGH_REPLICAS"
-      ? "nothing was written"
-      : "the records are written, and may or may not be kept";
-    return new Failure(
-      code,
-      `Of ${this.#parts.name} only ${inSyncText(isr)} in sync, but ` +
-        `"min.insync.replicas" asks for ${needed}: ${written}`,
-      { retryAfterMs: 1000 },
-    );
+    return tooFewInSync(code, { partition: this.#parts.name, isr, needed });
   }
 
   /** Writes what was queued, in order. */
@@ -318,14 +329,14 @@ export class LeaderRole {
     if (this.#startWaits.count > 0) this.#startWaits.reach(this.#lowWatermark);
     if (!this.#world.mayServe(brokerId)) return;
     const next = this.inSync.grownBy(now, this.#parts.highWatermark.value);
-    if (next !== undefined) this.#propose(next);
+    if (next !== undefined) this.#change(next);
   }
 
   /** Now and then: who lags leaves, and a leader without a disk as well. */
   lookAround(nowMs: number): void {
     if (this.#parts.log.isOffline) this.#handOver();
     const next = this.inSync.shrunk(nowMs);
-    if (next !== undefined) this.#propose(next);
+    if (next !== undefined) this.#change(next);
   }
 
   /** This broker stood still for so long: no fault of its followers. */
@@ -348,7 +359,14 @@ export class LeaderRole {
       brokerId,
       (id) => mayServe.call(this.#world, id),
     );
-    if (next !== undefined) this.#propose(next);
+    // What a disk that fails can still give is not known.
+    if (next !== undefined) this.#change(next, [brokerId]);
+  }
+
+  #change(next: PartitionFact, lost: readonly number[] = []): void {
+    const { minInsyncReplicas } = this.#parts.settings;
+    const options = { minInsyncReplicas, lost };
+    this.#propose(withEligible(this.inSync.state, next, options));
   }
 
   /** One at a time; a lease that ended may have made another one leader. */
@@ -367,10 +385,4 @@ function failAll(
   for (const batch of batches) {
     for (const { done } of batch.appends) done.done(failure);
   }
-}
-
-function inSyncText(isr: readonly number[]): string {
-  return isr.length === 1
-    ? `broker ${isr[0]} is`
-    : `brokers ${isr.join(", ")} are`;
 }

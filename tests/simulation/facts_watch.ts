@@ -103,7 +103,7 @@ export class FactsWatch {
     const before = versions.at(-1)?.fact;
     versions.push({ topicId, fact, fromMs: this.#world.nowMs });
     this.#versions.set(name, versions);
-    const { leader, leaderEpoch, isr, replicas } = fact;
+    const { leader, leaderEpoch, isr, replicas, eligible } = fact;
     // Of the fifty partitions of an internal topic one tells enough.
     const isTold = !name.startsWith("__") || index === 0;
     if (before !== undefined && isTold) {
@@ -111,7 +111,7 @@ export class FactsWatch {
         "store",
         `${name}: leader ${leader ?? "none"} epoch ${leaderEpoch} isr ${
           isr.join(",")
-        }${
+        }${eligible === undefined ? "" : ` eligible ${eligible}`}${
           replicas.length === before.replicas.length ? "" : ` of ${replicas}`
         }`,
       );
@@ -141,10 +141,18 @@ export class FactsWatch {
     before: PartitionFact | undefined,
     fact: PartitionFact,
   ): void {
-    const { leader, leaderEpoch, isr, replicas } = fact;
-    const strangers = isr.filter((id) => !replicas.includes(id));
+    const { leader, leaderEpoch, isr, replicas, eligible = [] } = fact;
+    const mayLead = [...isr, ...eligible];
+    const strangers = mayLead.filter((id) => !replicas.includes(id));
     if (strangers.length > 0) {
-      this.#world.violated(`${name}: ${strangers} in sync and no replica`);
+      this.#world.violated(
+        `${name}: ${strangers} in sync or eligible and no replica`,
+      );
+    }
+    if (new Set(mayLead).size < mayLead.length) {
+      this.#world.violated(
+        `${name}: in sync are ${isr} and eligible besides ${eligible}`,
+      );
     }
     if (leader !== null) {
       const leaders = this.#leaders.get(name) ?? new Map<number, number>();
@@ -173,14 +181,15 @@ export class FactsWatch {
     }
     if (leaderEpoch === before.leaderEpoch || leader === null) return;
     this.elections++;
-    if (!before.isr.includes(leader)) {
+    const hadAll = [...before.isr, ...before.eligible ?? []];
+    if (!hadAll.includes(leader)) {
       this.#world.violated(
-        `${name}: broker ${leader} was elected from outside of the ISR ${before.isr}`,
+        `${name}: broker ${leader} was elected from outside of ${hadAll}`,
       );
     }
   }
 
-  /** Who is in sync has all that was acknowledged. */
+  /** Who is in sync or eligible has all that was acknowledged. */
   #checkInSync(
     history: PartitionHistory,
     before: PartitionFact,
@@ -188,15 +197,16 @@ export class FactsWatch {
   ): void {
     const { level } = history.topic;
     const end = history.acknowledgedEnd;
-    for (const id of fact.isr) {
-      if (level === "cache" && before.isr.includes(id)) continue;
+    const hadAll = [...before.isr, ...before.eligible ?? []];
+    for (const id of [...fact.isr, ...fact.eligible ?? []]) {
+      if (level === "cache" && hadAll.includes(id)) continue;
       const machine = this.#machine(id);
       if (machine.wipedPartitions.has(history.name)) continue;
       const view = level === "disk" ? "durable" : "current";
       const own = endOf(machine, partitionFolder(history), view);
       if (own >= end) continue;
       this.#world.violated(
-        `${history.name}: broker ${id} is in sync with its log ending at ` +
+        `${history.name}: broker ${id} counts with its log ending at ` +
           `${own}, and up to ${end} was acknowledged`,
       );
     }

@@ -15,6 +15,7 @@ import {
 } from "../../../storage/metadata/metadata_store.ts";
 import type { Environment, Timer } from "../../environment.ts";
 import type { Logger } from "../../logger.ts";
+import type { TopicConfig } from "../../topic_config.ts";
 import { KEYS } from "../facts.ts";
 import type { Membership } from "../membership.ts";
 import type { MetadataImage } from "../metadata_image.ts";
@@ -43,6 +44,8 @@ export interface ControllerOptions {
   readonly environment: Environment;
   readonly logger: Logger;
   readonly brokerId: number;
+  /** Settings of topics that do not say themselves. */
+  readonly topicDefaults: TopicConfig;
   /** Partitions that got a new leader. */
   onElected(partitions: number, reason: Change["reason"]): void;
   onFatal(fault: unknown): void;
@@ -132,7 +135,7 @@ export class Controller {
   }
 
   async #step(): Promise<void> {
-    const { view, membership } = this.#options;
+    const { view, membership, topicDefaults } = this.#options;
     if (!membership.holdsLease) return;
     await this.#clearOwnPast();
     const isVacant = view.image.controller === undefined;
@@ -140,7 +143,11 @@ export class Controller {
     if (!this.isActive) return;
     const nowMs = this.#options.environment.clock.monotonicMs();
     const gone = this.#absences.gone(view.image, nowMs);
-    const changes = planChanges(view.image, this.#inOrder, gone);
+    const changes = planChanges(view.image, {
+      inOrder: this.#inOrder,
+      gone,
+      topicDefaults,
+    });
     if (changes.length > 0) await this.#carryOut(changes);
     else if (view.image.balance !== undefined) await this.#endBalance(gone);
   }

@@ -4,6 +4,7 @@
  * state and at who lives, and remember nothing, so that any controller at any
  * time comes to the same answer.
  */
+import { withEligible, withoutEligible } from "../eligible.ts";
 import type { PartitionFact } from "../facts.ts";
 
 /** What the rules know of the brokers. */
@@ -16,6 +17,8 @@ export interface Liveness {
 export interface ElectionOptions {
   /** The topic's unclean.leader.election.enable. */
   readonly isUncleanAllowed: boolean;
+  /** The topic's min.insync.replicas. */
+  readonly minInsyncReplicas: number;
 }
 
 /**
@@ -25,27 +28,54 @@ export interface ElectionOptions {
 export function elect(
   state: PartitionFact,
   brokers: Liveness,
-  { isUncleanAllowed }: ElectionOptions,
+  options: ElectionOptions,
 ): PartitionFact | undefined {
   const { leader } = state;
   const inSync = state.isr.filter((id) => brokers.isAlive(id));
   const leads = leader !== null && inSync.includes(leader);
-  const fit = inReplicaOrder(state, inSync)
-    .filter((id) => !brokers.isLeaving(id));
-  if (leads && (!brokers.isLeaving(leader) || fit.length === 0)) {
+  const relief = inReplicaOrder(state, inSync)
+    .find((id) => !brokers.isLeaving(id));
+  if (leads && (!brokers.isLeaving(leader) || relief === undefined)) {
     return inSync.length === state.isr.length
       ? undefined
-      : { ...state, isr: inSync };
+      : withEligible(state, { ...state, isr: inSync }, options);
   }
-  const next = fit[0] ?? inReplicaOrder(state, inSync)[0];
-  if (next !== undefined) return led(state, next, inSync);
-  if (!isUncleanAllowed) return undefined;
+  for (const isr of [inSync, livingEligible(state, brokers)]) {
+    const next = successor(inReplicaOrder(state, isr), brokers);
+    if (next === undefined) continue;
+    return withEligible(state, led(state, next, isr), options);
+  }
+  return options.isUncleanAllowed ? electUnclean(state, brokers) : undefined;
+}
+
+/** All that was not at the survivor is given up. */
+function electUnclean(
+  state: PartitionFact,
+  brokers: Liveness,
+): PartitionFact | undefined {
   const alive = state.replicas.filter((id) => brokers.isAlive(id));
   // One that is only coming may have next to nothing yet.
   const survivor =
     alive.find((id) => !brokers.isLeaving(id) && !state.adding?.includes(id)) ??
       alive.find((id) => !state.adding?.includes(id)) ?? alive[0];
-  return survivor === undefined ? undefined : led(state, survivor, [survivor]);
+  return survivor === undefined
+    ? undefined
+    : withoutEligible(led(state, survivor, [survivor]));
+}
+
+function livingEligible(
+  { eligible = [] }: PartitionFact,
+  brokers: Liveness,
+): number[] {
+  return eligible.filter((id) => brokers.isAlive(id));
+}
+
+/** Of those in the order of preference. */
+function successor(
+  candidates: readonly number[],
+  brokers: Liveness,
+): number | undefined {
+  return candidates.find((id) => !brokers.isLeaving(id)) ?? candidates[0];
 }
 
 /** The state with the preferred leader, where it could lead and does not. */

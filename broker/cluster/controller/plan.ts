@@ -3,13 +3,19 @@
  * over all partitions of an image. Pure; elections come first, what can wait
  * comes last and in small portions.
  */
-import type { PartitionFact } from "../facts.ts";
+import { type PartitionFact, partitionFact } from "../facts.ts";
 import type {
   MetadataImage,
   PartitionImage,
   TopicImage,
 } from "../metadata_image.ts";
-import { elect, type Liveness, preferLeader } from "./election.ts";
+import { minInsyncReplicasOf, type TopicConfig } from "../../topic_config.ts";
+import {
+  elect,
+  type ElectionOptions,
+  type Liveness,
+  preferLeader,
+} from "./election.ts";
 import { balanceSteps } from "./balance_steps.ts";
 import { completeReassignment } from "./reassignment.ts";
 
@@ -54,14 +60,18 @@ export class InOrder {
   }
 }
 
-/**
- * What `inOrder` remembers only saves work: the answer is the same without.
- * `gone`: dead brokers that are not waited for, all of them when absent.
- */
+export interface PlanOptions {
+  /** What it remembers only saves work: the answer is the same without. */
+  readonly inOrder?: InOrder;
+  /** Dead brokers that are not waited for; absent: all of them. */
+  readonly gone?: ReadonlySet<number>;
+  /** Settings of topics that do not say themselves. */
+  readonly topicDefaults?: TopicConfig;
+}
+
 export function planChanges(
   image: MetadataImage,
-  inOrder: InOrder = new InOrder(),
-  gone?: ReadonlySet<number>,
+  { inOrder = new InOrder(), gone, topicDefaults = {} }: PlanOptions = {},
 ): Change[] {
   const brokers = livenessOf(image);
   const urgent: Change[] = [];
@@ -69,12 +79,13 @@ export function planChanges(
   for (const topic of image.topics.values()) {
     if (inOrder.has(topic, image)) continue;
     let isInOrder = true;
-    const isUncleanAllowed = topic.config[UNCLEAN] === "true";
+    const rules = electionOptionsOf(topic, topicDefaults);
     for (const [partition, state] of statesOf(topic)) {
-      const elected = elect(state, brokers, { isUncleanAllowed });
+      const elected = elect(state, brokers, rules);
       if (elected !== undefined) {
         isInOrder = false;
-        const isClean = elected.isr.every((id) => state.isr.includes(id));
+        const had = [...state.isr, ...state.eligible ?? []];
+        const isClean = elected.isr.every((id) => had.includes(id));
         const reason = isClean ? "liveness" : "unclean";
         urgent.push(changeOf(topic, partition, state, elected, reason));
         continue;
@@ -96,6 +107,16 @@ export function planChanges(
   }
   if (urgent.length > 0) return urgent;
   return calm.length > 0 ? calm : balanceChanges(image, gone);
+}
+
+function electionOptionsOf(
+  topic: TopicImage,
+  topicDefaults: TopicConfig,
+): ElectionOptions {
+  return {
+    isUncleanAllowed: topic.config[UNCLEAN] === "true",
+    minInsyncReplicas: minInsyncReplicasOf(topic, topicDefaults),
+  };
 }
 
 function balanceChanges(
@@ -132,20 +153,12 @@ function changeOf(
   next: PartitionFact,
   reason: Change["reason"],
 ): Change {
-  const { leader, replicas, isr, adding, removing } = next;
   return {
     topic: name,
     topicId,
     partition,
     modRevision,
-    next: {
-      leader,
-      leaderEpoch: next.leaderEpoch,
-      replicas,
-      isr,
-      ...(adding === undefined ? {} : { adding }),
-      ...(removing === undefined ? {} : { removing }),
-    },
+    next: partitionFact(next),
     reason,
     isElection: next.leaderEpoch > leaderEpoch,
   };

@@ -3,6 +3,7 @@
  * come are added, and when all of them are in sync those that go are let go. At
  * every moment all that were in sync before still are.
  */
+import { stillEligible } from "../eligible.ts";
 import type { PartitionFact } from "../facts.ts";
 import type { Liveness } from "./election.ts";
 
@@ -18,13 +19,14 @@ export function moveReplicas(
   const removing = state.replicas.filter((id) =>
     !target.includes(id) && (held.includes(id) || state.isr.includes(id))
   );
-  return {
+  const replicas = [...target, ...removing];
+  return stillEligible({
     ...rest,
-    replicas: [...target, ...removing],
-    isr: state.isr.filter((id) => target.includes(id) || removing.includes(id)),
+    replicas,
+    isr: state.isr.filter((id) => replicas.includes(id)),
     ...(adding.length > 0 ? { adding } : {}),
     ...(removing.length > 0 ? { removing } : {}),
-  };
+  });
 }
 
 /** Where a partition's replicas are, or will be when its move is through. */
@@ -68,9 +70,10 @@ export function completeReassignment(
   // No copy in sync goes while another one that stays lacks records.
   const copies = state.isr.filter((id) => !adding.includes(id)).length;
   if (isr.length < Math.min(copies, replicas.length)) return undefined;
-  const { leader, leaderEpoch } = state;
-  if (leader !== null && stays(leader)) return { ...rest, replicas, isr };
+  const { leader } = state;
+  const moved = stillEligible({ ...rest, replicas, isr });
+  if (leader !== null && stays(leader)) return moved;
   const next = replicas.find((id) => isr.includes(id) && brokers.isAlive(id));
   if (next === undefined) return undefined;
-  return { ...rest, replicas, isr, leader: next, leaderEpoch: leaderEpoch + 1 };
+  return { ...moved, leader: next, leaderEpoch: state.leaderEpoch + 1 };
 }

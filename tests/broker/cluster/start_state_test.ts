@@ -22,6 +22,7 @@ const CRASHED: StartCondition = {
   isNewDisk: false,
   flushesFirst: true,
   isUsable: true,
+  minInsyncReplicas: 2,
 };
 
 Deno.test("A broker that starts gives up what an earlier run of it led", () => {
@@ -68,6 +69,41 @@ Deno.test("It leaves the ISR where it may have lost what it acknowledged, unless
   );
 });
 
+Deno.test("It leaves the ISR to those that are eligible, where it may have lost what it acknowledged", () => {
+  const fromCache = { ...CRASHED, flushesFirst: false };
+  const alone = state({ isr: [1], eligible: [2, 3] });
+  assertEquals(
+    stateAtStart(alone, fromCache),
+    state({ leader: null, leaderEpoch: 5, isr: [2, 3] }),
+  );
+  assertEquals(
+    stateAtStart(state({ isr: [1], eligible: [3] }), fromCache),
+    state({ leader: null, leaderEpoch: 5, isr: [3] }),
+  );
+  assertEquals(
+    stateAtStart(alone, CRASHED),
+    state({ isr: [1], leaderEpoch: 5, eligible: [2, 3] }),
+  );
+  assertEquals(
+    stateAtStart(alone, { ...CRASHED, isNewDisk: true }),
+    state({ leader: null, leaderEpoch: 5, isr: [2, 3] }),
+  );
+});
+
+Deno.test("It is eligible no more where it may have lost what it acknowledged", () => {
+  const fromCache = { ...CRASHED, flushesFirst: false };
+  const eligible = state({ leader: 2, isr: [2], eligible: [1, 3] });
+  const after = state({ leader: 2, isr: [2], eligible: [3] });
+  assertEquals(stateAtStart(eligible, fromCache), after);
+  assertEquals(stateAtStart(eligible, { ...CRASHED, isNewDisk: true }), after);
+  assertEquals(stateAtStart(eligible, { ...CRASHED, isUsable: false }), after);
+  assertEquals(stateAtStart(eligible, CRASHED), undefined);
+  assertEquals(
+    stateAtStart(eligible, { ...fromCache, wasStoppedCleanly: true }),
+    undefined,
+  );
+});
+
 Deno.test("On a new disk it leaves every ISR, also as the last one", () => {
   const isNewDisk = { ...CRASHED, isNewDisk: true };
   assertEquals(
@@ -97,6 +133,7 @@ Deno.test("Whatever the state, a broker never goes on in an epoch in which it le
   const states = fc.record({
     replicas: fc.shuffledSubarray(ids, { minLength: 2 }),
     isrSize: fc.nat(4),
+    eligibleSize: fc.nat(3),
     leaderIndex: fc.integer({ min: -1, max: 3 }),
     leaderEpoch: fc.nat(9),
   });
@@ -106,14 +143,20 @@ Deno.test("Whatever the state, a broker never goes on in an epoch in which it le
     isNewDisk: fc.boolean(),
     flushesFirst: fc.boolean(),
     isUsable: fc.boolean(),
+    minInsyncReplicas: fc.integer({ min: 1, max: 4 }),
   });
   fc.assert(fc.property(states, conditions, (parts, condition) => {
     const isr = parts.replicas.slice(0, parts.isrSize);
-    const before = {
+    const eligible = parts.replicas.slice(
+      parts.isrSize,
+      parts.isrSize + parts.eligibleSize,
+    );
+    const before: PartitionFact = {
       leader: isr[parts.leaderIndex] ?? null,
       leaderEpoch: parts.leaderEpoch,
       replicas: parts.replicas,
       isr,
+      ...(eligible.length > 0 ? { eligible } : {}),
     };
     const { brokerId } = condition;
     const after = stateAtStart(before, condition) ?? before;
@@ -122,10 +165,15 @@ Deno.test("Whatever the state, a broker never goes on in an epoch in which it le
       const leads = after.leader === brokerId;
       assertEquals(leads, after.isr.length === 1 && after.isr[0] === brokerId);
     } else assertEquals(after.leader, before.leader);
-    assertEquals(
-      after.isr.filter((id) => id !== brokerId),
-      before.isr.filter((id) => id !== brokerId),
-    );
+    const others = (ids: readonly number[] = []) =>
+      ids.filter((id) => id !== brokerId);
+    const heirs = others(before.isr).length > 0 ||
+        after.isr.includes(brokerId) || !before.isr.includes(brokerId)
+      ? before.isr
+      : before.eligible;
+    assertEquals(others(after.isr), others(heirs));
+    assert((after.eligible ?? []).every((id) => !after.isr.includes(id)));
+    assertEquals(stateAtStart(after, { ...condition, brokerId: 9 }), undefined);
     if (condition.isNewDisk) assert(!after.isr.includes(brokerId));
   }));
 });

@@ -3,10 +3,10 @@ import type { PartitionFact } from "../../../broker/cluster/facts.ts";
 import {
   type FollowerProgress,
   handedOver,
+  keepsEligible,
   laggards,
   maximalIsr,
   mayJoin,
-  neededInSync,
   nextHighWatermark,
   progressAfterFetch,
   REPLICATION_LIMITS,
@@ -216,9 +216,39 @@ Deno.test("handedOver() writes no more than a fact, whatever an image adds to it
   });
 });
 
-Deno.test("neededInSync() is never more than there are replicas", () => {
-  const state = { leader: 1, leaderEpoch: 0, replicas: [1, 2], isr: [1] };
-  assertEquals([1, 2, 3].map((min) => neededInSync(min, state)), [1, 2, 2]);
+Deno.test("handedOver() turns to eligible replicas when nobody in sync may lead", () => {
+  const state = {
+    leader: 1,
+    leaderEpoch: 3,
+    replicas: [1, 2, 3, 4],
+    isr: [1, 2],
+    eligible: [3, 4],
+  };
+  const to = (...fit: number[]) => {
+    const next = handedOver(state, 1, (id) => fit.includes(id));
+    return next && [next.leader, next.isr];
+  };
+  assertEquals(to(2, 3), [2, [2]]);
+  assertEquals(to(3), [3, [3]]);
+  assertEquals(to(3, 4), [3, [3, 4]]);
+  assertEquals(to(1), undefined);
+});
+
+Deno.test("keepsEligible() lets them go with enough in sync, or on the disk with something to read", () => {
+  const state = { leader: 1, leaderEpoch: 0, replicas: [1, 2, 3], isr: [1] };
+  for (const flushesFirst of [true, false]) {
+    for (const knowsCommitted of [true, false]) {
+      for (const hasNewRecords of [true, false]) {
+        const leader = { flushesFirst, knowsCommitted, hasNewRecords };
+        const isHeldUp = !knowsCommitted || hasNewRecords;
+        assertEquals(
+          keepsEligible(state, { ...leader, minInsyncReplicas: 2 }),
+          !(flushesFirst && isHeldUp),
+        );
+        assert(!keepsEligible(state, { ...leader, minInsyncReplicas: 1 }));
+      }
+    }
+  }
 });
 
 /** The epoch of each record, ascending. */

@@ -15,6 +15,7 @@ import {
   moveReplicas,
   targetOf,
 } from "../../../../broker/cluster/controller/reassignment.ts";
+import { withEligible } from "../../../../broker/cluster/eligible.ts";
 import { KEYS, type PartitionFact } from "../../../../broker/cluster/facts.ts";
 import { MetadataImage } from "../../../../broker/cluster/metadata_image.ts";
 import { assert, assertEquals } from "../../../support/assert.ts";
@@ -104,6 +105,11 @@ type Event = {
   id?: number;
 };
 
+/** As a leader whose topic needs two in sync would write it. */
+function withMajority(now: PartitionFact, isr: number[]): PartitionFact {
+  return withEligible(now, { ...now, isr }, { minInsyncReplicas: 2 });
+}
+
 Deno.test("Whatever moves, is cancelled, dies and lags: in-sync copies stay, and moves end", () => {
   const whole = {
     replicas: subset,
@@ -128,7 +134,11 @@ Deno.test("Whatever moves, is cancelled, dies and lags: in-sync copies stay, and
         assert(next.isr.length > 0);
         for (const id of next.isr) {
           // Nobody gets in sync by a move.
-          assert(next.replicas.includes(id) && now.isr.includes(id));
+          const had = [...now.isr, ...now.eligible ?? []];
+          assert(next.replicas.includes(id) && had.includes(id));
+        }
+        for (const id of next.eligible ?? []) {
+          assert(next.replicas.includes(id) && !next.isr.includes(id));
         }
         for (const id of [...next.adding ?? [], ...next.removing ?? []]) {
           assert(next.replicas.includes(id));
@@ -141,7 +151,10 @@ Deno.test("Whatever moves, is cancelled, dies and lags: in-sync copies stay, and
       };
       const settle = () => {
         for (let step = 0; step < 10; step++) {
-          const next = elect(now, brokers, { isUncleanAllowed: false }) ??
+          const next = elect(now, brokers, {
+            isUncleanAllowed: false,
+            minInsyncReplicas: 2,
+          }) ??
             completeReassignment(now, brokers);
           if (next === undefined) return;
           const inSync = (each: PartitionFact) =>
@@ -164,10 +177,10 @@ Deno.test("Whatever moves, is cancelled, dies and lags: in-sync copies stay, and
         const isLed = now.leader !== null && living.has(now.leader);
         const isFollower = now.replicas.includes(id) && id !== now.leader;
         if (kind === "catch up" && isLed && isFollower && living.has(id)) {
-          now = { ...now, isr: [...new Set([...now.isr, id])] };
+          now = withMajority(now, [...new Set([...now.isr, id])]);
         }
         if (kind === "lag" && isLed && isFollower) {
-          now = { ...now, isr: now.isr.filter((one) => one !== id) };
+          now = withMajority(now, now.isr.filter((one) => one !== id));
         }
         settle();
       };
