@@ -17,6 +17,8 @@ export interface FetchersOptions {
   readonly view: MetadataView;
   readonly source: FetchSource;
   onFetched(topic: string, bytes: number): void;
+  /** A follower here can store nothing just now. */
+  onDiskFailing(replica: PartitionReplica): void;
   onFatal(fault: unknown): void;
 }
 

@@ -6,7 +6,7 @@
  * A follower's fetch at an offset says: all below is as safe here as the topic's
  * level wants. That is its *safe end*.
  */
-import { neededInSync } from "../cluster/eligible.ts";
+import { neededInSync, withEligible } from "../cluster/eligible.ts";
 import { type PartitionFact, partitionFact } from "../cluster/facts.ts";
 
 export const REPLICATION_LIMITS = {
@@ -172,26 +172,61 @@ export function withoutInSync(
   return { ...partitionFact(state), isr };
 }
 
+/** What a broker knows that writes a partition's state because of its disk. */
+export interface FailingDisk {
+  /** Whose disk it is. */
+  readonly brokerId: number;
+  readonly minInsyncReplicas: number;
+  /** Whether what it has can be relied upon, though it takes no more. */
+  readonly isReadable: boolean;
+}
+
 /**
- * The state in which another replica leads, because the disk of `self` fails:
- * one in sync, else one that is eligible; undefined when no other may.
+ * The state in which another replica leads, because the leader's disk fails: one
+ * in sync, else one that is eligible; undefined when no other may.
  */
 export function handedOver(
   state: PartitionFact,
-  self: number,
+  disk: FailingDisk,
   mayLead: (brokerId: number) => boolean,
 ): PartitionFact | undefined {
   const { replicas, removing = [], eligible = [] } = state;
-  const others = state.isr.filter((id) => id !== self);
+  const others = state.isr.filter((id) => id !== disk.brokerId);
   for (const isr of [others, eligible.filter(mayLead)]) {
     const candidates = replicas.filter((id) => isr.includes(id) && mayLead(id));
     const leader = candidates.find((id) => !removing.includes(id)) ??
       candidates[0];
     if (leader === undefined) continue;
     const leaderEpoch = state.leaderEpoch + 1;
-    return { ...partitionFact(state), leader, leaderEpoch, isr };
+    const next = { ...partitionFact(state), leader, leaderEpoch, isr };
+    return withEligible(state, next, eligibleBeside(disk));
   }
   return undefined;
+}
+
+/**
+ * The state in which a follower whose disk fails is not waited for; undefined:
+ * it is not, or leads, or is the last one.
+ */
+export function stoodDown(
+  state: PartitionFact,
+  disk: FailingDisk,
+): PartitionFact | undefined {
+  const { brokerId } = disk;
+  const isDue = state.isr.includes(brokerId) && state.isr.length > 1 &&
+    state.leader !== brokerId;
+  return isDue
+    ? withEligible(
+      state,
+      withoutInSync(state, [brokerId]),
+      eligibleBeside(disk),
+    )
+    : undefined;
+}
+
+function eligibleBeside({ brokerId, ...disk }: FailingDisk) {
+  const { minInsyncReplicas, isReadable } = disk;
+  return { minInsyncReplicas, lost: isReadable ? [] : [brokerId] };
 }
 
 /**

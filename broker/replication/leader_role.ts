@@ -353,20 +353,22 @@ export class LeaderRole {
   }
 
   #handOver(): void {
-    const { brokerId, mayServe } = this.#world;
+    const { log, settings: { minInsyncReplicas } } = this.#parts;
+    const { brokerId } = this.#world;
     const next = handedOver(
       this.inSync.state,
-      brokerId,
-      (id) => mayServe.call(this.#world, id),
+      { brokerId, minInsyncReplicas, isReadable: !log.isOffline },
+      (id) => this.#world.mayServe(id),
     );
-    // What a disk that fails can still give is not known.
-    if (next !== undefined) this.#change(next, [brokerId]);
+    if (next !== undefined) this.#propose(next);
   }
 
-  #change(next: PartitionFact, lost: readonly number[] = []): void {
+  /** Of the in-sync set. */
+  #change(next: PartitionFact): void {
     const { minInsyncReplicas } = this.#parts.settings;
-    const options = { minInsyncReplicas, lost };
-    this.#propose(withEligible(this.inSync.state, next, options));
+    this.#propose(
+      withEligible(this.inSync.state, next, { minInsyncReplicas }),
+    );
   }
 
   /** One at a time; a lease that ended may have made another one leader. */

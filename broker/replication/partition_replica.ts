@@ -159,6 +159,11 @@ export class PartitionReplica {
     return this.#follower;
   }
 
+  /** Its disk is full, or the log offline. */
+  get isDiskFailing(): boolean {
+    return this.log.isOffline || this.#parts.isFull;
+  }
+
   get settings(): TopicSettings {
     return this.#parts.settings;
   }

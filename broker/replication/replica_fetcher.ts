@@ -41,6 +41,7 @@ export interface ReplicaFetcherOptions {
   /** Whether the throttle is for this one. */
   isThrottled(replica: PartitionReplica): boolean;
   onFetched(replica: PartitionReplica, bytes: number): void;
+  onDiskFailing(replica: PartitionReplica): void;
   onFatal(fault: unknown): void;
 }
 
@@ -313,6 +314,8 @@ export class ReplicaFetcher {
     followed.notBeforeMs = this.#nowMs() +
       this.#backOffMs(followed.failures++);
     followed.busyUntilMs = followed.notBeforeMs + FETCH_LANE_LIMITS.busyMs;
+    const { replica } = followed;
+    if (replica.isDiskFailing) this.#options.onDiskFailing(replica);
   }
 
   #backOffMs(failures: number): number {

@@ -24,14 +24,13 @@ import { AppendBudget } from "./append_queue.ts";
 import type { FetchSource } from "./fetch_source.ts";
 import { Fetchers } from "./fetchers.ts";
 import { flushAll } from "./flush_all.ts";
-import { handedOver } from "./in_sync_rules.ts";
 import { IsrKeeper } from "./isr_keeper.ts";
 import { LagWatch } from "./lag_watch.ts";
-import type { LeaderWorld } from "./leader_role.ts";
 import { LogCleaner } from "./log_cleaner.ts";
 import { OneATurn } from "./one_a_turn.ts";
 import { PartitionFolders } from "./partition_folders.ts";
 import { PartitionReplica } from "./partition_replica.ts";
+import { Proposals } from "./proposals.ts";
 import { Removals } from "./removals.ts";
 
 export const REPLICA_LIMITS = {
@@ -79,6 +78,7 @@ export class ReplicaManager {
   readonly #budget = new AppendBudget();
   readonly #firstAppends: OneATurn;
   readonly #keeper: IsrKeeper;
+  readonly #proposals: Proposals;
   readonly #fetchers: Fetchers;
   readonly #removals: Removals;
   readonly #lagWatch: LagWatch;
@@ -99,7 +99,11 @@ export class ReplicaManager {
     this.#firstAppends = new OneATurn(environment.timers);
     this.#folders = new PartitionFolders(environment.fileSystem, directory);
     this.#keeper = new IsrKeeper(options);
-    this.#fetchers = new Fetchers(options);
+    this.#proposals = new Proposals({ ...options, keeper: this.#keeper });
+    this.#fetchers = new Fetchers({
+      ...options,
+      onDiskFailing: (replica) => this.#proposals.standDown(replica),
+    });
     this.#lagWatch = new LagWatch(environment, () => this.replicas());
     this.#removals = new Removals(environment.timers, logger);
     this.#cleaner = new LogCleaner({
@@ -218,9 +222,9 @@ export class ReplicaManager {
       const held = this.#held.get(topic.name)?.get(index);
       if (held === undefined) {
         const opened = this.#openLog(topic, index, settings, image);
-        if (opened === undefined) this.#giveUp(topic, index);
-        else this.#hold(opened);
-        return;
+        if (opened !== undefined) return this.#hold(opened);
+        const { minInsyncReplicas } = settings;
+        return this.#proposals.giveUp(topic, index, minInsyncReplicas);
       }
       if (!isSame) held.replica.reconfigure(settings);
       this.#takeRole(held.replica, state);
@@ -320,7 +324,7 @@ export class ReplicaManager {
       topic: topic.name,
       topicId: topic.topicId,
       partition,
-      world: this.#worldOf(topic, partition),
+      world: this.#proposals.worldOf(topic, partition),
       log,
       settings,
       environment,
@@ -338,38 +342,6 @@ export class ReplicaManager {
     }
     partitions.set(partition, { topicId: topic.topicId, replica });
     this.#takeRole(replica, topic.partitionStates[partition]!);
-  }
-
-  /** What a leader of this partition knows of the others, and asks from them. */
-  #worldOf(
-    { name, topicId }: TopicImage,
-    partition: number,
-  ): LeaderWorld {
-    const { brokerId, view, holdsLease } = this.#options;
-    const broker = (id: number) => view.image.brokers.get(id);
-    return {
-      brokerId,
-      holdsLease,
-      incarnationOf: (id) => broker(id)?.incarnation,
-      mayServe: (id) => view.image.isAlive(id) && !broker(id)?.isLeaving,
-      propose: (base, next) => {
-        const joining = next.isr
-          .filter((id) => !base.isr.includes(id))
-          .map((id) => ({ id, incarnation: broker(id)?.incarnation ?? "" }));
-        const change = { topic: name, topicId, partition, base, next, joining };
-        this.#keeper.propose(change);
-      },
-    };
-  }
-
-  /** Its files cannot be used here: another one in sync should lead. */
-  #giveUp(topic: TopicImage, partition: number): void {
-    const state = topic.partitionStates[partition];
-    const { brokerId, holdsLease } = this.#options;
-    if (state?.leader !== brokerId || !holdsLease()) return;
-    const world = this.#worldOf(topic, partition);
-    const next = handedOver(state, brokerId, (id) => world.mayServe(id));
-    if (next !== undefined) world.propose(state, next);
   }
 
   #dropGone(image: MetadataImage, previous: MetadataImage): void {

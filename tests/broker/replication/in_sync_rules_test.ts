@@ -10,6 +10,7 @@ import {
   nextHighWatermark,
   progressAfterFetch,
   REPLICATION_LIMITS,
+  stoodDown,
   truncationPoint,
   unheard,
   withInSync,
@@ -183,7 +184,8 @@ Deno.test("handedOver() lets another one lead that is in sync and may, in a new 
   fc.assert(
     fc.property(states, ids, (state, fit) => {
       const self = state.leader!;
-      const next = handedOver(state, self, (id) => fit.includes(id));
+      const disk = { brokerId: self, minInsyncReplicas: 1, isReadable: true };
+      const next = handedOver(state, disk, (id) => fit.includes(id));
       const candidates = state.replicas.filter((id) =>
         id !== self && state.isr.includes(id) && fit.includes(id)
       );
@@ -208,7 +210,8 @@ Deno.test("handedOver() writes no more than a fact, whatever an image adds to it
     isr: [1, 2],
     modRevision: 9,
   };
-  assertEquals(handedOver(image, 1, () => true), {
+  const disk = { brokerId: 1, minInsyncReplicas: 1, isReadable: true };
+  assertEquals(handedOver(image, disk, () => true), {
     leader: 2,
     leaderEpoch: 4,
     replicas: [1, 2],
@@ -224,14 +227,29 @@ Deno.test("handedOver() turns to eligible replicas when nobody in sync may lead"
     isr: [1, 2],
     eligible: [3, 4],
   };
-  const to = (...fit: number[]) => {
-    const next = handedOver(state, 1, (id) => fit.includes(id));
-    return next && [next.leader, next.isr];
+  const to = (isReadable: boolean, ...fit: number[]) => {
+    const disk = { brokerId: 1, minInsyncReplicas: 2, isReadable };
+    const next = handedOver(state, disk, (id) => fit.includes(id));
+    return next && [next.leader, next.isr, next.eligible];
   };
-  assertEquals(to(2, 3), [2, [2]]);
-  assertEquals(to(3), [3, [3]]);
-  assertEquals(to(3, 4), [3, [3, 4]]);
-  assertEquals(to(1), undefined);
+  assertEquals(to(true, 2, 3), [2, [2], [1, 3, 4]]);
+  assertEquals(to(false, 2, 3), [2, [2], [3, 4]]);
+  assertEquals(to(true, 3), [3, [3], [1, 2, 4]]);
+  assertEquals(to(false, 3, 4), [3, [3, 4], undefined]);
+  assertEquals(to(true, 1), undefined);
+});
+
+Deno.test("stoodDown() takes a follower with a failing disk out of the in-sync set, unless it is the last or leads", () => {
+  const state = { leader: 1, leaderEpoch: 3, replicas: [1, 2, 3], isr: [1, 2] };
+  const disk = { brokerId: 2, minInsyncReplicas: 2, isReadable: true };
+  const alone = { ...state, isr: [1] };
+  assertEquals(stoodDown(state, disk), { ...alone, eligible: [2] });
+  assertEquals(stoodDown(state, { ...disk, isReadable: false }), alone);
+  assertEquals(stoodDown(state, { ...disk, minInsyncReplicas: 1 }), alone);
+  assertEquals(stoodDown(state, { ...disk, brokerId: 1 }), undefined);
+  assertEquals(stoodDown(state, { ...disk, brokerId: 3 }), undefined);
+  const last = { ...state, leader: null, isr: [2] };
+  assertEquals(stoodDown(last, disk), undefined);
 });
 
 Deno.test("keepsEligible() lets them go with enough in sync, or on the disk with something to read", () => {

@@ -369,18 +369,20 @@ Deno.test("A leader whose fdatasync fails hands over, and its log is not written
   await set.stop();
 });
 
-Deno.test("A follower whose disk is full holds nobody up but until it is put out, and catches up", async () => {
+Deno.test("A follower whose disk is full leaves the ISR at once, holds nobody up, and comes back with room", async () => {
   const set = await ReplicaSet.of({
     partitions: 2,
     config: { "min.insync.replicas": "2" },
   });
   set.node(3).disk.freeBytes = 0;
   const answer = set.node(1).produce(["a"]);
-  await set.time.elapse(1_000);
-  assertEquals(await isSettled(answer), false);
-  await set.time.elapse(6_000);
+  await set.time.elapse(50);
   succeeded(await answer);
   assertEquals(set.stateOf(0).isr, [1, 2]);
+  // It does not come back only to leave again.
+  const { modRevision } = set.stateOf(0);
+  await set.time.elapse(20_000);
+  assertEquals(set.stateOf(0).modRevision, modRevision);
   // Its other partition goes on.
   assertEquals(set.stateOf(1).isr, [1, 2, 3]);
   set.node(3).disk.freeBytes = Infinity;
@@ -390,6 +392,22 @@ Deno.test("A follower whose disk is full holds nobody up but until it is put out
     set.node(3).logged.filter((line) => line.includes("disk")).length,
     1,
   );
+  await set.stop();
+});
+
+Deno.test("A follower whose fdatasync fails leaves the ISR at once, and is not eligible", async () => {
+  const set = await ReplicaSet.of({ config: { "min.insync.replicas": "3" } });
+  const { disk } = set.node(3);
+  disk.holdSyncs = true;
+  const answer = set.node(1).produce(["a"]);
+  await set.time.elapse(10);
+  disk.holdSyncs = false;
+  disk.failSyncs();
+  await set.time.elapse(50);
+  const { code } = failed(await answer);
+  assertEquals(code, "NOT_ENOUGH_REPLICAS_AFTER_APPEND");
+  assertEquals(set.state.isr, [1, 2]);
+  assertEquals(set.state.eligible, undefined);
   await set.stop();
 });
 
