@@ -43,12 +43,17 @@ export class LeaderWaits {
   }
 
   /**
-   * Aborts the signal it gives `work` a little after another leads than the
-   * one that was asked: a broker that is asked and stands still, or is cut off, says
+   * Aborts the signal it gives `work` `graceMs` after another leads than the one
+   * that was asked: a broker that is asked and stands still, or is cut off, says
    * nothing of that itself. `outer` aborts it as well.
    */
   async whileLeading<Result>(
-    { hasMoved, outer }: { hasMoved: () => boolean; outer?: AbortSignal },
+    { hasMoved, graceMs, outer }: {
+      hasMoved: () => boolean;
+      /** Asked when it has moved. */
+      graceMs?: () => number;
+      outer?: AbortSignal;
+    },
     work: (signal: AbortSignal) => Promise<Result>,
   ): Promise<Result> {
     const { cluster, environment, limits } = this.options;
@@ -57,7 +62,8 @@ export class LeaderWaits {
     let timer: Timer | undefined;
     const stopListening = cluster.onChange(() => {
       if (timer !== undefined || !hasMoved()) return;
-      timer = environment.timers.after(limits.deposedGraceMs, onAbort);
+      const afterMs = graceMs?.() ?? limits.deposedGraceMs;
+      timer = environment.timers.after(afterMs, onAbort);
     });
     outer?.addEventListener("abort", onAbort);
     if (outer?.aborted) abort.abort();

@@ -67,6 +67,11 @@ export interface HttpLimits {
   readonly longestLeaderRetryMs: number;
   /** How long a broker may take to answer once another leads in its place. */
   readonly deposedGraceMs: number;
+  /**
+   * The same for what cannot be asked again, of a broker that is alive: it
+   * finds out from its successor what became of the records.
+   */
+  readonly deposedAnswerMs: number;
   /** How long a registration waits for the others to know the schema. */
   readonly schemaSpreadMs: number;
   /** Partition descriptions read at one time for one topic description. */
@@ -115,6 +120,7 @@ export const HTTP_LIMITS: HttpLimits = {
   leaderRetryMs: 50,
   longestLeaderRetryMs: 500,
   deposedGraceMs: 500,
+  deposedAnswerMs: 5000,
   schemaSpreadMs: 1000,
   partitionsAtOnce: 64,
   topicsPerPoll: CONTRACT_LIMITS.topicsPerPoll,

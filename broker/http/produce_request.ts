@@ -61,10 +61,20 @@ export function forwardProduce(
       return !(now instanceof Promise) && !(now instanceof Failure) &&
         now.broker.id !== route.broker.id;
     });
+  // With an identity it is asked again elsewhere; without one the answer counts.
+  const graceMs = () =>
+    settings.producer === undefined && isAlive(door, route.broker.id)
+      ? door.limits.deposedAnswerMs
+      : door.limits.deposedGraceMs;
   return door.leaderWaits.whileLeading(
-    { hasMoved },
+    { hasMoved, graceMs },
     (signal) => door.forwarder.send(route.broker, { ...request, signal }),
   );
+}
+
+function isAlive({ operations }: Door, brokerId: number): boolean {
+  const { brokers } = operations.cluster.describe();
+  return brokers.some(({ id, alive }) => id === brokerId && alive);
 }
 
 /** A `ProducedMessage` of the contract, as JSON text. */

@@ -230,6 +230,7 @@ Deno.test("A leader that stands still is waited for no longer once another leads
   await settle();
   assertEquals(network.hops.length, 4);
   await first.time.elapse(1900);
+  cluster.brokers[1].alive = false;
   cluster.move("demo", 0, 3);
   await first.time.elapse(499);
   assertEquals(network.hops.length, 4, "it may answer still");
@@ -241,6 +242,57 @@ Deno.test("A leader that stands still is waited for no longer once another leads
   assertEquals(third.operations.calls.length, 2);
   await first.time.elapse(1000);
   assertEquals([first.time.pending, cluster.listenerCount], [0, 0]);
+});
+
+Deno.test("A leader that lives and leads no more tells a producer without identity what it has", async () => {
+  const gone = new Failure(
+    "NOT_LEADER_OR_FOLLOWER",
+    "Nothing is kept",
+    { mayBeStored: false },
+  );
+  const stored = {
+    baseOffset: 7,
+    leaderEpoch: 2,
+    appendTimeMs: 0,
+    logAppendTime: false,
+    receipt: () => ({ leaderEpoch: 2, replicas: [], onDisk: [] }),
+  };
+  const many = { ...PRODUCE, message: undefined, messages: ["x"] };
+  for (const body of [PRODUCE, many]) {
+    for (const outcome of [stored, gone]) {
+      const { first, second, third, cluster, network } = demo(2);
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const { records } = second.operations;
+      // It leads as far as it knows itself.
+      const [, broker] = cluster.brokers;
+      records.route = () => ({ isLocal: true, broker, leaderEpoch: 2 });
+      records.produce = () => promise.then(() => outcome);
+      const answer = first.call("POST", "/produce", body);
+      await settle();
+      cluster.move("demo", 0, 3);
+      await first.time.elapse(4_900);
+      assertEquals([first.door.inFlight, network.hops.length], [1, 1]);
+      resolve();
+      await settle();
+      assertEquals((await answer).status, 200);
+      assertEquals(third.operations.calls.length, outcome === gone ? 1 : 0);
+      await first.time.elapse(1000);
+      assertEquals([first.time.pending, cluster.listenerCount], [0, 0]);
+    }
+  }
+});
+
+Deno.test("A leader that lives and does not answer is waited for no longer than that", async () => {
+  const { first, second, cluster, network } = demo(2);
+  second.operations.gate = new Promise(() => {});
+  const answer = first.call("POST", "/produce", PRODUCE);
+  await settle();
+  cluster.move("demo", 0, 3);
+  await first.time.elapse(4_999);
+  assertEquals([first.door.inFlight, network.hops.length], [1, 1]);
+  await first.time.elapse(1);
+  const problem = await (await answer).json();
+  assertEquals([problem.code, network.hops.length], ["REQUEST_TIMED_OUT", 1]);
 });
 
 Deno.test("Waits for a leader are bounded: beyond, the answer comes at once", async () => {
