@@ -13,7 +13,11 @@ import { leaveCleanMark, takeCleanMark } from "./cluster/clean_stop.ts";
 import { untilNobodyIsCutOff } from "./cluster/confinement.ts";
 import { noteRun, untilEarlierRunIsOver } from "./cluster/earlier_run.ts";
 import { isOwnFolder, markFolder } from "./cluster/folder_owner.ts";
-import { untilCommitted, untilHandedOver } from "./cluster/hand_over.ts";
+import {
+  untilAnswered,
+  untilCommitted,
+  untilHandedOver,
+} from "./cluster/hand_over.ts";
 import { settleStates } from "./cluster/start_states.ts";
 import type { Controller } from "./cluster/controller/controller.ts";
 import type { Membership } from "./cluster/membership.ts";
@@ -255,10 +259,8 @@ export class Room {
     const { config, environment } = this.#options;
     this.access.handOver();
     const { timers } = environment;
-    await untilCommitted(view, config.id, {
-      replicas: () => this.replicas.replicas(),
-      timers,
-    });
+    const replicas = () => this.replicas.replicas();
+    await untilCommitted(view, config.id, { replicas, timers });
     try {
       await membership.announceLeave();
       await untilHandedOver(view, config.id, environment.timers);
@@ -268,6 +270,8 @@ export class Room {
         fault instanceof LeaseEndedError;
       if (!isAway) throw fault;
     }
+    await untilAnswered({ replicas, timers });
+    this.replicas.keepNoWaits();
   }
 
   /** Answers who waits, flushes and closes, and gives up the lease. */

@@ -165,10 +165,11 @@ export interface FailureDetails {
   /** For OFFSET_OUT_OF_RANGE: the offset the next record will get. */
   latestOffset?: number;
   /**
-   * The records are in the leader's log all the same and may be kept: only a
-   * producer with an identity (`producer`) can send them again and have them once.
+   * True: the records are in the leader's log all the same and may be kept: only
+   * a producer with an identity (`producer`) can send them again and have them
+   * once. False: they were written and are gone for good; anybody may.
    */
-  mayBeStored?: true;
+  mayBeStored?: boolean;
   /** For retriable failures: when to try again. */
   retryAfterMs?: number;
   /** The request field at fault. */

@@ -106,7 +106,7 @@ export interface ProduceMessageFault {
   code: ErrorCode;
   detail: string;
   /** As the member of that name in a problem document. */
-  mayBeStored?: true;
+  mayBeStored?: boolean;
 }
 
 /** A record as `GET /consume` returns it. */

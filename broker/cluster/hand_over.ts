@@ -1,7 +1,7 @@
 /**
  * Waiting, at a clean stop: for what was appended to be committed, then for
- * others to lead what this broker leads. Owns what there is to wait for; the
- * controller is who hands over.
+ * others to lead what this broker leads, and to tell what they have of it. Owns
+ * what there is to wait for; the controller is who hands over.
  */
 import type { Timers } from "../environment.ts";
 import type { MetadataImage, PartitionImage } from "./metadata_image.ts";
@@ -13,6 +13,9 @@ const LONGEST_WAIT_MS = 1200;
 /** Who waits for an acknowledgement longer than that hears of another leader. */
 const LONGEST_COMMIT_MS = 300;
 const COMMIT_CHECK_MS = 10;
+
+/** Who is not answered by then hears that the records may or may not be kept. */
+const LONGEST_ANSWER_MS = 300;
 
 /** What is needed of a replica that this broker leads. */
 interface Led {
@@ -67,6 +70,23 @@ export function untilHandedOver(
       if (!couldHandOver(image, brokerId)) finish();
     });
   });
+}
+
+/**
+ * Resolves when all have been answered who wrote here while this broker led and
+ * wait for what its successors have of that, or it is late.
+ */
+export async function untilAnswered(
+  { replicas, timers }: {
+    replicas: () => Iterable<{ readonly owesAnswers: boolean }>;
+    timers: Timers;
+  },
+): Promise<void> {
+  for (let passedMs = 0; passedMs < LONGEST_ANSWER_MS;) {
+    if (![...replicas()].some(({ owesAnswers }) => owesAnswers)) return;
+    await new Promise<void>((go) => timers.after(COMMIT_CHECK_MS, go));
+    passedMs += COMMIT_CHECK_MS;
+  }
 }
 
 /** Whether there is a partition that another broker could lead instead. */

@@ -212,7 +212,7 @@ const NO_BYTES = new Uint8Array();
 
 /** As `follower_fetch.ts` of the operations answers and the handler encodes. */
 function answerOf(fetched: FetchedPartition): FetchAnswer {
-  const { divergingEpoch, logStartOffset } = fetched;
+  const { divergingEpoch, logStartOffset, lastStableOffset } = fetched;
   const code = fetched.errorCode === 0
     ? undefined
     : errorCodeOf(fetched.errorCode);
@@ -229,5 +229,6 @@ function answerOf(fetched: FetchedPartition): FetchAnswer {
     bytes: fetched.records ?? NO_BYTES,
     highWatermark: fetched.highWatermark,
     logStartOffset,
+    isSettled: lastStableOffset >= 0,
   };
 }

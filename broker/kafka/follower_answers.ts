@@ -1,7 +1,8 @@
 /**
  * Fetch as followers ask it: from the wire to the operation and back. What no
  * field of Kafka's carries goes where consumers never look: of a follower out of
- * range, `divergingEpoch` tells the end of the leader's log.
+ * range, `divergingEpoch` tells the end of the leader's log; and followers, who
+ * want no last stable offset, get one only from a leader that is settled.
  */
 import type { MetadataView } from "../cluster/metadata_view.ts";
 import type {
@@ -98,7 +99,9 @@ function encoded(partitionIndex: number, answer: FetchAnswer) {
   switch (answer.kind) {
     case "records": {
       const { highWatermark, logStartOffset, bytes: records } = answer;
-      return { ...base, highWatermark, logStartOffset, records };
+      const lastStableOffset = answer.isSettled ? highWatermark : -1;
+      const offsets = { highWatermark, lastStableOffset, logStartOffset };
+      return { ...base, ...offsets, records };
     }
     case "diverged": {
       const { epoch, endOffset } = answer;

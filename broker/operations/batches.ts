@@ -151,6 +151,8 @@ export class Batches {
         ? "leader"
         : "append",
       onStored: () => metrics.produced(topic, recordCount, header.sizeBytes),
+      // An idempotent producer sends them again, elsewhere, and has them once.
+      outlivesLeader: header.producerId < 0,
     });
     if (appended instanceof Failure) return appended;
     return {

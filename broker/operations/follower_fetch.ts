@@ -50,6 +50,8 @@ export interface FollowedReplica {
   /** undefined: this broker does not lead. */
   readonly leaderEpoch: number | undefined;
   readonly highWatermark: Offset;
+  /** Nobody who may lead next holds what this log lacks. */
+  readonly isSettled: boolean;
   notLeader(): Failure;
   attempt<Result>(work: () => Result): Result | Failure;
   /** Everything below `fetchOffset` is safe at that broker. */
@@ -266,12 +268,13 @@ function gapOf(
   return isInside ? undefined : outOfRange(replica);
 }
 
-function nothing({ highWatermark, log }: FollowedReplica) {
+function nothing({ highWatermark, isSettled, log }: FollowedReplica) {
   return {
     kind: "records",
     bytes: NO_BYTES,
     highWatermark,
     logStartOffset: log.logStartOffset,
+    isSettled,
   } as const;
 }
 

@@ -16,18 +16,21 @@ export function receiptOf(
   },
 ): Receipt {
   const { leaderEpoch, endOffset } = appended;
-  const { inSync, log, settings } = replica;
-  const followers = (inSync?.state.replicas ?? []).filter((id) =>
-    id !== brokerId && (inSync?.safeEndOf(id) ?? -1) >= endOffset
-  );
+  const { following, inSync, log, settings } = replica;
+  // Who leads no more was told of this by who leads now, and knows of no other.
+  const others = inSync === undefined
+    ? following === undefined ? [] : [following.leader]
+    : inSync.state.replicas.filter((id) =>
+      id !== brokerId && (inSync.safeEndOf(id) ?? -1) >= endOffset
+    );
   const isFlushed = settings.flushMessages === 1;
   const onDisk = [
     ...(log.flushedOffset >= endOffset ? [brokerId] : []),
-    ...(isFlushed ? followers : []),
+    ...(isFlushed ? others : []),
   ];
   return {
     leaderEpoch,
-    replicas: [brokerId, ...followers].sort((a, b) => a - b),
+    replicas: [brokerId, ...others].sort((a, b) => a - b),
     onDisk: onDisk.sort((a, b) => a - b),
   };
 }

@@ -118,9 +118,12 @@ export class Records implements RecordOperations {
         isStored = true;
         metrics.produced(topic, records.length, sizeOf(records));
       },
+      // With an identity they are sent again, elsewhere, and stored once.
+      outlivesLeader: options.producer === undefined,
     });
     if (appended instanceof Failure) {
-      return isStored ? storedAllTheSame(appended) : appended;
+      const isGone = appended.details.mayBeStored === false;
+      return isStored && !isGone ? storedAllTheSame(appended) : appended;
     }
     return {
       ...appended,

@@ -13,6 +13,8 @@ interface Wait {
   /** Exclusive end of what was appended. */
   readonly endOffset: number;
   readonly deadlineMs: number;
+  /** It is not over with the leadership in which it began. */
+  readonly outlivesLeader: boolean;
   readonly settle: Settle;
 }
 
@@ -47,15 +49,35 @@ export class AppendWaits {
   }
 
   /** Settles when all below `endOffset` is reached, or never will be. */
-  add(endOffset: number, timeoutMs: number, settle: Settle): void {
+  add(
+    endOffset: number,
+    timeoutMs: number,
+    settle: Settle,
+    outlivesLeader = false,
+  ): void {
     const deadlineMs = this.#monotonicMs() + timeoutMs;
     const waits = this.#waits;
     let at = waits.length;
     // A duplicate of what still waits ends before what came after that.
     while (at > this.#head && waits[at - 1].endOffset > endOffset) at--;
-    const wait = { endOffset, deadlineMs, settle };
+    const wait = { endOffset, deadlineMs, outlivesLeader, settle };
     if (at === waits.length) waits.push(wait);
     else waits.splice(at, 0, wait);
+    this.#armSweep();
+  }
+
+  /** Takes over from `others` the waits for what is beyond `end`. */
+  takeBeyond(end: number, others: AppendWaits): void {
+    const waits = others.#waits;
+    let at = waits.length;
+    while (at > others.#head && waits[at - 1].endOffset > end) at--;
+    const taken = waits.splice(at);
+    if (taken.length === 0) return;
+    others.#trim();
+    others.#disarmSweep();
+    this.#waits = [...this.#waits.slice(this.#head), ...taken]
+      .sort((a, b) => a.endOffset - b.endOffset);
+    this.#head = 0;
     this.#armSweep();
   }
 
@@ -73,12 +95,20 @@ export class AppendWaits {
 
   /** Ends every wait with `failure`. */
   fail(failure: Failure): void {
+    this.#failWhere(() => true, failure);
+  }
+
+  /** Ends with `failure` all waits but those that outlive the leadership. */
+  endLeadership(failure: Failure): void {
+    this.#failWhere(({ outlivesLeader }) => !outlivesLeader, failure);
+  }
+
+  #failWhere(isOver: (wait: Wait) => boolean, failure: Failure): void {
     const waits = this.#waits.slice(this.#head);
-    this.#waits = [];
+    this.#waits = waits.filter((wait) => !isOver(wait));
     this.#head = 0;
-    this.#sweep?.cancel();
-    this.#sweep = undefined;
-    for (const wait of waits) wait.settle(failure);
+    this.#disarmSweep();
+    for (const wait of waits) if (isOver(wait)) wait.settle(failure);
   }
 
   #trim(): void {
@@ -96,6 +126,12 @@ export class AppendWaits {
       this.#expire();
       if (this.#waits.length > 0) this.#armSweep();
     });
+  }
+
+  #disarmSweep(): void {
+    if (this.#waits.length > 0) return;
+    this.#sweep?.cancel();
+    this.#sweep = undefined;
   }
 
   #expire(): void {

@@ -23,6 +23,12 @@ export interface AppendOptions {
   readonly timeoutMs: number;
   /** Called when the records are in the log, however the wait ends. */
   readonly onStored?: () => void;
+  /**
+   * The wait goes on when another leads, until it is known what became of the
+   * records: for who could not send them again without having them twice. A
+   * failure with `mayBeStored: false` says that they are gone for good.
+   */
+  readonly outlivesLeader?: boolean;
 }
 
 export interface Waiter {
@@ -32,5 +38,6 @@ export interface Waiter {
   readonly queuedAtMs: number;
   /** Told once the records are in the log; not for a duplicate. */
   readonly onStored: (() => void) | undefined;
+  readonly outlivesLeader: boolean;
   readonly done: (result: Appended | Failure) => void;
 }

@@ -29,6 +29,11 @@ export type FetchAnswer =
     readonly bytes: Uint8Array;
     readonly highWatermark: number;
     readonly logStartOffset: number;
+    /**
+     * Everybody who may be elected in the leader's place was heard of in this
+     * epoch: nobody holds anything that its log lacks.
+     */
+    readonly isSettled: boolean;
   }
   | {
     /**

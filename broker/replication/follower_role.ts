@@ -74,6 +74,12 @@ export class FollowerRole {
     };
   }
 
+  /** A log that is offline learns nothing more: nobody need wait for that. */
+  lookAtDisk(): void {
+    const { log, highWatermark } = this.#parts;
+    if (log.isOffline) highWatermark.fail(this.#parts.offline());
+  }
+
   /** Does to the log what the leader's answer means. */
   apply(answer: FetchAnswer): Applied {
     try {
@@ -111,7 +117,7 @@ export class FollowerRole {
   }
 
   #append(answer: FetchAnswer & { kind: "records" }): Applied {
-    const { log } = this.#parts;
+    const { log, highWatermark } = this.#parts;
     const { bytes } = answer;
     if (bytes.length > 0) {
       this.#parts.prepare();
@@ -121,6 +127,7 @@ export class FollowerRole {
     }
     this.#leaderHighWatermark = answer.highWatermark;
     this.learnHighWatermark();
+    if (answer.isSettled) highWatermark.failCutOff(this.#parts.gone());
     this.#followLogStart(answer.logStartOffset);
     return bytes.length > 0
       ? { kind: "appended", sizeBytes: bytes.length }
@@ -173,9 +180,9 @@ export class FollowerRole {
     }
     this.#say("A replica's log is cut where it differs from its leader's", end);
     log.truncateTo(offset(Math.max(end, log.logStartOffset)));
-    if (highWatermark.value > log.logEndOffset) {
-      highWatermark.reset(log.logEndOffset);
-    }
+    // Gone from here, for good: the cut is on the disk. But another in-sync
+    // replica may hold the same, and lead before this leader has heard of it.
+    highWatermark.cutTo(log.logEndOffset);
     return { kind: "truncated" };
   }
 
@@ -185,6 +192,8 @@ export class FollowerRole {
       this.#say("A replica's log begins anew where its leader's begins", start);
     }
     log.truncateFullyAndStartAt(offset(start));
+    // What was here may have been committed, and deleted by age, in between.
+    highWatermark.fail(this.#parts.notLeader());
     highWatermark.reset(offset(start));
   }
 
@@ -216,6 +225,7 @@ export class FollowerRole {
     }
     if (!(fault instanceof StorageError)) throw fault;
     this.#parts.noteBroken(fault);
+    this.lookAtDisk();
     return { kind: "failed", code: "KAFKA_STORAGE_ERROR" };
   }
 }

@@ -12,10 +12,13 @@ import { AppendWaits, type Settle } from "./append_waits.ts";
 export class HighWatermark {
   #value: Offset = offset(0);
   readonly #waits: AppendWaits;
+  /** Whose records were cut from this log, and may be in another one. */
+  readonly #cutOff: AppendWaits;
   readonly #readers = new Set<() => void>();
 
   constructor(timers: Timers, monotonicMs: () => number) {
     this.#waits = new AppendWaits(timers, monotonicMs);
+    this.#cutOff = new AppendWaits(timers, monotonicMs);
   }
 
   /** Exclusive: consumers read below it. */
@@ -23,7 +26,7 @@ export class HighWatermark {
     return this.#value;
   }
 
-  /** What a replica starts with, and what a follower learns or cuts. */
+  /** What a replica starts with, also when its log starts over. */
   reset(value: Offset): void {
     this.#value = value;
   }
@@ -41,7 +44,7 @@ export class HighWatermark {
 
   /** Producers that wait. */
   get waitCount(): number {
-    return this.#waits.count;
+    return this.#waits.count + this.#cutOff.count;
   }
 
   /** Calls back when the high watermark reaches `endOffset`, or never does. */
@@ -49,14 +52,38 @@ export class HighWatermark {
     endOffset: number,
     timeoutMs: number,
     settle: Settle,
+    outlivesLeader: boolean,
   ): void {
     if (endOffset <= this.#value) return settle(undefined);
-    this.#waits.add(endOffset, timeoutMs, settle);
+    this.#waits.add(endOffset, timeoutMs, settle, outlivesLeader);
+  }
+
+  /**
+   * The leadership ends, and with it all waits but those that outlive it; so do
+   * the leader's own ones, for nothing less than the high watermark now.
+   */
+  endLeadership(ownWaits: AppendWaits, failure: Failure): void {
+    for (const waits of [ownWaits, this.#waits]) waits.endLeadership(failure);
+    this.#waits.takeBeyond(-1, ownWaits);
+    this.#waits.reach(this.#value);
+    this.wakeReaders();
+  }
+
+  /** The log ends at `end` now: what is beyond is not to be reached any more. */
+  cutTo(end: Offset): void {
+    if (this.#value > end) this.#value = end;
+    this.#cutOff.takeBeyond(end, this.#waits);
+  }
+
+  /** It is known, or never will be, what became of the records that were cut. */
+  failCutOff(failure: Failure): void {
+    this.#cutOff.fail(failure);
   }
 
   /** Ends every producer's wait with `failure`; readers look again. */
   fail(failure: Failure): void {
     this.#waits.fail(failure);
+    this.#cutOff.fail(failure);
     this.wakeReaders();
   }
 

@@ -116,6 +116,15 @@ export class InSyncReplicas {
     return isSame ? remembered.progress.safeEnd : undefined;
   }
 
+  /** Whether each one that may be elected has fetched in this epoch. */
+  get hasHeardAll(): boolean {
+    const { brokerId } = this.#options;
+    const mayLead = maximalIsr(this.isr, this.#proposed?.isr);
+    return [...mayLead, ...this.#state.eligible ?? []].every((id) =>
+      id === brokerId || this.safeEndOf(id) !== undefined
+    );
+  }
+
   /** Milliseconds since it last had everything; undefined: not heard of. */
   lagMsOf(brokerId: number, nowMs: number): number | undefined {
     const progress = this.#remembered.get(brokerId)?.progress;

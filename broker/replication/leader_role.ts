@@ -76,6 +76,7 @@ export class LeaderRole {
   readonly #onAppended = new Set<() => void>();
   /** The log's end when the replicas that are eligible now became so. */
   #endAtEligible: number;
+  #isSettled = false;
   #isEnded = false;
 
   constructor(options: LeaderRoleOptions) {
@@ -120,14 +121,13 @@ export class LeaderRole {
     this.recheck();
   }
 
-  /** Stops leading: whoever waits must ask the new leader. */
+  /** Stops leading: whoever waits must ask the new leader, or goes on waiting. */
   end(): void {
     this.#isEnded = true;
     const failure = this.#parts.notLeader();
     failAll(this.#queue.take(), failure);
-    this.#ownWaits.fail(failure);
     this.#startWaits.fail(failure);
-    this.#parts.highWatermark.fail(failure);
+    this.#parts.highWatermark.endLeadership(this.#ownWaits, failure);
     wakeAll(this.#onAppended);
   }
 
@@ -165,6 +165,14 @@ export class LeaderRole {
     if (!areKept) this.#propose(withoutEligible(partitionFact(state)));
   }
 
+  /**
+   * Everybody who may be elected in its place was heard of in this epoch: their
+   * logs hold nothing that this one lacks, and will not any more.
+   */
+  get isSettled(): boolean {
+    return this.#isSettled ||= this.inSync.hasHeardAll;
+  }
+
   /** Why nothing can be appended just now. */
   refusal(wait: AckWait): Failure | undefined {
     return this.#leaseFault() ??
@@ -189,7 +197,10 @@ export class LeaderRole {
   #inSyncFault(
     code: "NOT_ENOUGH_REPLICAS" | "NOT_ENOUGH_REPLICAS_AFTER_APPEND",
   ): Failure | undefined {
-    const { isr, state } = this.inSync;
+    // Who waits on when another leads asks for its in-sync set.
+    const state = (this.#isEnded ? this.#parts.state : undefined) ??
+      this.inSync.state;
+    const { isr } = state;
     const needed = neededInSync(this.#parts.settings.minInsyncReplicas, state);
     if (isr.length >= needed) return undefined;
     return tooFewInSync(code, { partition: this.#parts.name, isr, needed });
@@ -263,7 +274,7 @@ export class LeaderRole {
 
   #wait(waiter: Waiter, recordCount: number, appended: Appended): void {
     const endOffset = appended.baseOffset + recordCount;
-    const { timeoutMs, done } = waiter;
+    const { timeoutMs, outlivesLeader, done } = waiter;
     if (waiter.wait === "append") return done(appended);
     if (waiter.wait === "leader") {
       if (endOffset <= this.#safeEnd.value) return done(appended);
@@ -271,6 +282,7 @@ export class LeaderRole {
         endOffset,
         timeoutMs,
         (failure) => done(failure ?? appended),
+        outlivesLeader,
       );
       return;
     }
@@ -282,6 +294,7 @@ export class LeaderRole {
           failure ?? this.#inSyncFault("NOT_ENOUGH_REPLICAS_AFTER_APPEND") ??
             appended,
         ),
+      outlivesLeader,
     );
   }
 

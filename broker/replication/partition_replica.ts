@@ -82,8 +82,8 @@ export class PartitionReplica {
   readonly #firstAppends: OneATurn;
   #leader: LeaderRole | undefined;
   #follower: FollowerRole | undefined;
-  #hadState = false;
   #isStopping = false;
+  #keepsWaits = true;
 
   constructor(options: PartitionReplicaOptions) {
     const { environment, log, settings } = options;
@@ -100,7 +100,10 @@ export class PartitionReplica {
       environment,
       onFlush: options.onFlush,
       onSafe: () => this.#grownSafer(),
-      onFault: (fault) => this.#leader?.failed(fault),
+      onFault: (fault) => {
+        this.#leader?.failed(fault);
+        this.#follower?.lookAtDisk();
+      },
     });
     this.#queue = new AppendQueue({
       soon: (work) =>
@@ -134,6 +137,16 @@ export class PartitionReplica {
   /** False once it was stopped or removed. */
   get isOpen(): boolean {
     return !this.#isStopping;
+  }
+
+  /** It leads, and nobody who may lead next holds what its log lacks. */
+  get isSettled(): boolean {
+    return this.#leader?.isSettled ?? false;
+  }
+
+  /** It does not lead, and is to tell producers what became of their records. */
+  get owesAnswers(): boolean {
+    return !this.isLeader && this.#parts.highWatermark.waitCount > 0;
   }
 
   /** Undefined: this broker does not lead the partition. */
@@ -207,14 +220,28 @@ export class PartitionReplica {
       leader,
       leaderEpoch: epochOf(leaderEpoch),
     });
+    this.#follower.lookAtDisk();
   }
 
-  /** Has no role any more: whoever waits must ask the leader. */
+  /**
+   * Has no role any more: whoever waits must ask the leader, but for those whose
+   * wait outlives it.
+   */
   resign(): void {
     const leader = this.#leader;
     this.#leader = undefined;
     this.#follower = undefined;
     leader?.end();
+    const { highWatermark } = this.#parts;
+    // Whoever leads next may bring back what was cut.
+    highWatermark.failCutOff(this.notLeader());
+    if (!this.#keepsWaits) highWatermark.fail(this.notLeader());
+  }
+
+  /** No wait outlives its leadership any more: this broker stops. */
+  keepNoWaits(): void {
+    this.#keepsWaits = false;
+    if (!this.isLeader) this.#parts.highWatermark.fail(this.notLeader());
   }
 
   /**
@@ -222,8 +249,9 @@ export class PartitionReplica {
    * of several learns that from the others.
    */
   #begin(state: PartitionImage): void {
-    if (this.#hadState) return;
-    this.#hadState = true;
+    const hadState = this.#parts.state !== undefined;
+    this.#parts.state = state;
+    if (hadState) return;
     if (state.replicas.length > 1) return;
     this.#parts.highWatermark.reset(
       offset(Math.max(this.log.logStartOffset, this.log.flushedOffset)),
@@ -271,6 +299,7 @@ export class PartitionReplica {
         wait: "inSync",
         queuedAtMs,
         onStored: options.onStored,
+        outlivesLeader: options.outlivesLeader ?? false,
         done: resolve,
       });
     });
@@ -293,6 +322,7 @@ export class PartitionReplica {
         wait: options.wait,
         queuedAtMs: this.#parts.environment.clock.nowMs(),
         onStored: options.onStored,
+        outlivesLeader: options.outlivesLeader ?? false,
         done: resolve,
       });
     });
@@ -431,6 +461,7 @@ export class PartitionReplica {
       await this.#safeEnd.reach();
     } catch (fault) {
       if (fault instanceof StorageError) this.#parts.noteBroken(fault);
+      this.#follower?.lookAtDisk();
       throw fault;
     }
     this.#grownSafer();
@@ -442,6 +473,7 @@ export class PartitionReplica {
    */
   stop(): void {
     this.#isStopping = true;
+    this.keepNoWaits();
     const queued = this.#queue.take();
     this.#leader?.append(queued);
     this.#safeEnd.stop();
@@ -458,6 +490,7 @@ export class PartitionReplica {
   /** Ends all waits: nobody uses it any more. */
   retire(): void {
     this.#isStopping = true;
+    this.keepNoWaits();
     this.#safeEnd.stop();
     this.resign();
   }

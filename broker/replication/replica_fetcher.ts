@@ -25,6 +25,11 @@ export const FETCHER_LIMITS = {
   bytesPerPartition: 1024 * 1024,
   /** Bytes appended before others have a turn. */
   bytesPerTurn: 1024 * 1024,
+  /**
+   * How long a leader may hold a request while producers wait here for what it
+   * tells of their records: they were written when this broker led.
+   */
+  owedWaitMs: 50,
   /** Logs that are flushed at a time. */
   flushes: 64,
   /** First pause after a failure, doubled each time. */
@@ -190,7 +195,11 @@ export class ReplicaFetcher {
     }
     if (asks.length === 0 || round.signal.aborted) return;
     round.isWaiting = true;
-    const answers = await this.#fetch(asks, round);
+    const owes = asked.some(({ replica }) => replica.owesAnswers);
+    const maxWaitMs = owes
+      ? Math.min(round.maxWaitMs, FETCHER_LIMITS.owedWaitMs)
+      : round.maxWaitMs;
+    const answers = await this.#fetch(asks, maxWaitMs, round.signal);
     round.isWaiting = false;
     if (answers === undefined) return;
     await this.#makeSafe(await this.#apply(asked, answers));
@@ -216,7 +225,8 @@ export class ReplicaFetcher {
   /** Undefined: it was given up, or the leader does not answer. */
   async #fetch(
     asks: readonly FetchAsk[],
-    { maxWaitMs, signal }: Round,
+    maxWaitMs: number,
+    signal: AbortSignal,
   ): Promise<FetchAnswer[] | undefined> {
     const { source, leaderId, logger } = this.#options;
     try {

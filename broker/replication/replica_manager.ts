@@ -184,6 +184,11 @@ export class ReplicaManager {
     }
   }
 
+  /** From now on whoever leads no longer answers all who wait at once. */
+  keepNoWaits(): void {
+    for (const replica of this.replicas()) replica.keepNoWaits();
+  }
+
   /** Flushes and closes every log. */
   async close(): Promise<void> {
     this.#isClosed = true;

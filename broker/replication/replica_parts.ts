@@ -7,6 +7,7 @@ import { invariant } from "../../storage/assert.ts";
 import { DiskFullError, StorageError } from "../../storage/error.ts";
 import type { Log } from "../../storage/log/log.ts";
 import { InvalidBatchError } from "../../storage/log/record_batch.ts";
+import type { PartitionImage } from "../cluster/metadata_image.ts";
 import type { Environment } from "../environment.ts";
 import type { Logger } from "../logger.ts";
 import type { TopicSettings } from "../topic_config.ts";
@@ -32,6 +33,8 @@ export class ReplicaParts {
   readonly logger: Logger;
   readonly highWatermark: HighWatermark;
   settings: TopicSettings;
+  /** As the metadata has it now; undefined: no role was given yet. */
+  state: PartitionImage | undefined;
   readonly #prepare: () => void;
   #isPrepared = false;
   /** Kind of the failure that was logged last, until a write succeeds. */
@@ -78,6 +81,15 @@ export class ReplicaParts {
     );
   }
 
+  /** The same, where it is known that nobody holds what was written here. */
+  gone(): Failure {
+    return new Failure(
+      "NOT_LEADER_OR_FOLLOWER",
+      `Another broker leads ${this.name} by now, and does not have what was written here: nothing is kept`,
+      { retryAfterMs: 100, mayBeStored: false },
+    );
+  }
+
   /** What a broken disk, or a batch that is none, is to a client. */
   storageFailure(fault: unknown): Failure {
     if (fault instanceof InvalidBatchError) {
@@ -85,11 +97,19 @@ export class ReplicaParts {
     }
     if (!(fault instanceof StorageError)) throw fault;
     this.noteBroken(fault);
+    return fault instanceof DiskFullError
+      ? new Failure(
+        "KAFKA_STORAGE_ERROR",
+        "The disk of this broker is full: nothing was changed",
+        { retryAfterMs: 1000 },
+      )
+      : this.offline();
+  }
+
+  offline(): Failure {
     return new Failure(
       "KAFKA_STORAGE_ERROR",
-      fault instanceof DiskFullError
-        ? "The disk of this broker is full: nothing was changed"
-        : `Partition ${this.partition} of topic "${this.topic}" is offline: its disk failed`,
+      `Partition ${this.partition} of topic "${this.topic}" is offline: its disk failed`,
       { retryAfterMs: 1000 },
     );
   }

@@ -224,7 +224,11 @@ Deno.test("KafkaFetchSource asks by topic id with epochs, and reads every kind o
     responses: [{
       topicId: ID,
       partitions: [
-        { ...NOTHING, records: new Uint8Array([1, 2, 3]) },
+        {
+          ...NOTHING,
+          lastStableOffset: 7,
+          records: new Uint8Array([1, 2, 3]),
+        },
         {
           ...NOTHING,
           partitionIndex: 1,
@@ -253,12 +257,14 @@ Deno.test("KafkaFetchSource asks by topic id with epochs, and reads every kind o
       bytes: new Uint8Array([1, 2, 3]),
       highWatermark: 7,
       logStartOffset: 1,
+      isSettled: true,
     },
     {
       kind: "records",
       bytes: new Uint8Array(),
       highWatermark: 7,
       logStartOffset: 1,
+      isSettled: false,
     },
     { kind: "diverged", epoch: 1, endOffset: 4 },
     { kind: "outOfRange", logStartOffset: 1, logEndOffset: 20 },

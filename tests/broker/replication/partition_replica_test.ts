@@ -118,11 +118,12 @@ Deno.test("PartitionReplica answers REQUEST_TIMED_OUT when durability takes too 
   await one.cluster.stop();
 });
 
-Deno.test("PartitionReplica.resign() ends the waits of producers and readers", async () => {
+Deno.test("PartitionReplica.resign() ends the waits of readers, and of producers but for those that outlive it", async () => {
   const one = await broker();
   one.disk.holdSyncs = true;
   const replica = one.replica("demo");
-  const waiting = one.produce("demo", ["a"]);
+  const waiting = replica.appendRecords([recordOf("a")], { timeoutMs: 1000 });
+  const outliving = one.produce("demo", ["b"]);
   const reading = one.operations.records.read("demo", 0, {
     offset: 0,
     maxRecords: 1,
@@ -134,6 +135,11 @@ Deno.test("PartitionReplica.resign() ends the waits of producers and readers", a
   replica.resign();
   assertEquals(failed(await waiting).code, "NOT_LEADER_OR_FOLLOWER");
   assertEquals(failed(await reading).code, "NOT_LEADER_OR_FOLLOWER");
+  assertEquals(await isSettled(outliving), false);
+  replica.keepNoWaits();
+  const failure = failed(await outliving);
+  assertEquals(failure.code, "NOT_LEADER_OR_FOLLOWER");
+  assertEquals(failure.details.mayBeStored, true);
   one.disk.holdSyncs = false;
   one.disk.releaseSyncs();
   await one.cluster.stop();

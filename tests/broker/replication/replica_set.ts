@@ -160,6 +160,16 @@ export class ReplicaSet {
     });
   }
 
+  async deleteTopic(): Promise<void> {
+    await this.view.transact({
+      compare: [],
+      success: [
+        { kind: "delete", key: KEYS.topic(TOPIC) },
+        { kind: "delete", key: KEYS.partition(TOPIC_ID, 0) },
+      ],
+    });
+  }
+
   async putLive(id: number, incarnation: string | undefined): Promise<void> {
     const key = KEYS.liveBroker(id);
     await this.view.transact({
@@ -291,9 +301,11 @@ export class ReplicaNode {
     );
   }
 
+  /** `outlivesLeader`: as a producer does that has no identity. */
   produceBatch(
     values: readonly string[],
     wait: AckWait,
+    { outlivesLeader = false, timeoutMs = 30_000 } = {},
   ): Promise<Appended | Failure> {
     const builder = new RecordBatchBuilder();
     for (const value of values) {
@@ -305,8 +317,9 @@ export class ReplicaNode {
       });
     }
     return this.replica().appendBatch(builder.build(), values.length, {
-      timeoutMs: 30_000,
+      timeoutMs,
       wait,
+      outlivesLeader,
     });
   }
 

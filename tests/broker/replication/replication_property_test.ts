@@ -2,8 +2,8 @@
  * Random histories of a partition with three replicas: appends, leader changes,
  * losses of power and of processes, broken links, lost leases and stores out of
  * reach, with the rules of the controller and of a start. Afterwards all replicas
- * are equal, byte for byte, and whatever was acknowledged by all in-sync
- * replicas, or readable, is where it was.
+ * are equal, byte for byte, whatever was acknowledged by all in-sync replicas, or
+ * readable, is where it was, and what was said to be gone is nowhere.
  */
 import fc from "fast-check";
 import { elect } from "../../../broker/cluster/controller/election.ts";
@@ -25,6 +25,7 @@ const action = fc.oneof(
       broker,
       count: fc.integer({ min: 1, max: 3 }),
       wait: fc.constantFrom("inSync" as const, "inSync", "leader", "append"),
+      outlivesLeader: fc.boolean(),
     }),
   },
   {
@@ -72,6 +73,8 @@ class History {
   readonly set: ReplicaSet;
   readonly #options: HistoryOptions;
   readonly acknowledged: Acknowledged[] = [];
+  /** What was written, and is not kept, as the producer was told. */
+  readonly gone = new Set<string>();
   /** What a leader let be read, by offset. */
   readonly #readable = new Map<number, string>();
   readonly #isolated = new Set<number>();
@@ -94,7 +97,7 @@ class History {
     const { set } = this;
     switch (step.kind) {
       case "produce":
-        return this.#produce(step.broker, step.count, step.wait);
+        return this.#produce(step);
       case "elapse":
         if (step.ms >= 50) await this.#control();
         return await set.time.elapse(step.ms);
@@ -128,15 +131,22 @@ class History {
   }
 
   /** On one of those that believe that they lead. */
-  #produce(from: number, count: number, wait: "inSync" | "leader" | "append") {
+  #produce(
+    { broker, count, wait, outlivesLeader }: Action & { kind: "produce" },
+  ): void {
     const leaders = BROKERS.map((id) => this.set.node(id)).filter((node) =>
       node.isUp && node.replica().isLeader
     );
-    const node = leaders[from % Math.max(1, leaders.length)];
+    const node = leaders[broker % Math.max(1, leaders.length)];
     if (node === undefined) return;
     const values = Array.from({ length: count }, () => `v${this.#values++}`);
-    node.produceBatch(values, wait).then((answer) => {
-      if (answer instanceof Failure || wait !== "inSync") return;
+    node.produceBatch(values, wait, { outlivesLeader }).then((answer) => {
+      if (answer instanceof Failure) {
+        const isGone = answer.details.mayBeStored === false;
+        if (isGone) { for (const value of values) this.gone.add(value); }
+        return;
+      }
+      if (wait !== "inSync") return;
       values.forEach((value, index) =>
         this.acknowledged.push({ offset: answer.baseOffset + index, value })
       );
@@ -308,6 +318,10 @@ class History {
     for (const [offset, value] of this.#readable) {
       assertEquals(all[offset], value);
     }
+    for (const each of all) {
+      const value = each.slice(each.indexOf(":") + 1);
+      assert(!this.gone.has(value), `${each} was said to be gone`);
+    }
     // Every leader's offsets are dense.
     all.forEach((each, index) => assert(each.startsWith(`${index}:`)));
   }
@@ -333,6 +347,42 @@ const histories = fc.array(action, {
   maxLength: 60,
   size: "max",
 });
+
+/** Leaders come and go, while their followers hear of some and not of others. */
+const moves = fc.array(
+  fc.oneof(
+    {
+      weight: 4,
+      arbitrary: fc.record({
+        kind: fc.constant("produce" as const),
+        broker,
+        count: fc.constant(1),
+        wait: fc.constant("inSync" as const),
+        outlivesLeader: fc.constant(true),
+      }),
+    },
+    {
+      weight: 6,
+      arbitrary: fc.record({
+        kind: fc.constant("elapse" as const),
+        ms: fc.constantFrom(1, 50, 600),
+      }),
+    },
+    {
+      weight: 4,
+      arbitrary: fc.record({ kind: fc.constant("elect" as const), broker }),
+    },
+    {
+      weight: 6,
+      arbitrary: fc.record({
+        kind: fc.constant("link" as const),
+        broker,
+        other: broker,
+      }),
+    },
+  ),
+  { minLength: 10, maxLength: 60 },
+);
 
 const PAGE_CACHE = { "min.insync.replicas": "2", "flush.messages": "1000000" };
 
@@ -369,3 +419,16 @@ Deno.test("Replicas at the page-cache level lose nothing acknowledged when one m
     { numRuns: 100 },
   );
 });
+
+for (const min of ["1", "2"]) {
+  Deno.test(`Records that are said to be gone come back under no leader, with min.insync.replicas=${min}`, async () => {
+    await fc.assert(
+      fc.asyncProperty(moves, (actions) =>
+        run(actions, {
+          config: { "min.insync.replicas": min },
+          powerLost: BROKERS,
+        })),
+      { numRuns: 100 },
+    );
+  });
+}
