@@ -41,6 +41,10 @@ export const REGRESSION_SEEDS: readonly RegressionSeed[] = [
     found: "a change of the in-sync set was lost to one of an older state",
   },
   {
+    seed: 520362,
+    found: "a fetch of a copy that was let go brought an empty one in sync",
+  },
+  {
     seed: 520809,
     found: "a producer's second batch was taken before its first, refused one",
   },

@@ -2,6 +2,10 @@
  * Moving a partition's replicas (KIP-455), as pure rules on its state: those that
  * come are added, and when all of them are in sync those that go are let go. At
  * every moment all that were in sync before still are.
+ *
+ * Whoever is let go ends the leader epoch, as in Kafka: a fetch that it has on
+ * its way says how far its copy was, and would be believed if the broker came
+ * back to the partition, with nothing, in the same epoch.
  */
 import { stillEligible } from "../eligible.ts";
 import type { PartitionFact } from "../facts.ts";
@@ -22,6 +26,7 @@ export function moveReplicas(
   const replicas = [...target, ...removing];
   return stillEligible({
     ...rest,
+    leaderEpoch: epochWith(replicas, state),
     replicas,
     isr: state.isr.filter((id) => replicas.includes(id)),
     ...(adding.length > 0 ? { adding } : {}),
@@ -71,9 +76,18 @@ export function completeReassignment(
   const copies = state.isr.filter((id) => !adding.includes(id)).length;
   if (isr.length < Math.min(copies, replicas.length)) return undefined;
   const { leader } = state;
-  const moved = stillEligible({ ...rest, replicas, isr });
+  const leaderEpoch = epochWith(replicas, state);
+  const moved = stillEligible({ ...rest, leaderEpoch, replicas, isr });
   if (leader !== null && stays(leader)) return moved;
   const next = replicas.find((id) => isr.includes(id) && brokers.isAlive(id));
   if (next === undefined) return undefined;
   return { ...moved, leader: next, leaderEpoch: state.leaderEpoch + 1 };
+}
+
+function epochWith(
+  replicas: readonly number[],
+  { replicas: before, leaderEpoch }: PartitionFact,
+): number {
+  const isLetGo = before.some((id) => !replicas.includes(id));
+  return leaderEpoch + (isLetGo ? 1 : 0);
 }

@@ -137,7 +137,10 @@ Deno.test("drain replaces a broker that is lost", async () => {
 Deno.test("cancel takes moves back; what has moved stays", async () => {
   const copying = await three();
   await copying.grow();
-  const before = copying.states("demo");
+  // Taking a move back ends the epochs in which there was another replica.
+  const places = () =>
+    copying.states("demo").map(({ leaderEpoch: _, ...place }) => place);
+  const before = places();
   const { balance } = copying.brokers[0].operations;
   assertEquals(
     failed(await balance.cancel()).code,
@@ -149,7 +152,7 @@ Deno.test("cancel takes moves back; what has moved stays", async () => {
   assertEquals(cancelled.reverted.length, 8);
   assertEquals(cancelled.kept, []);
   await copying.rest(2000);
-  assertEquals(copying.states("demo"), before);
+  assertEquals(places(), before);
   assertEquals(balance.progress().brokers[0].drained, false);
   await copying.stop();
 });

@@ -160,7 +160,7 @@ Deno.test("completeReassignment() waits for all that come, then lets go", () => 
       { ...moving, leader: 2, isr: [4, 1, 2] },
       brokers([1, 2, 4]),
     ),
-    { leader: 2, leaderEpoch: 4, replicas: [4, 2], isr: [4, 2] },
+    { leader: 2, leaderEpoch: 5, replicas: [4, 2], isr: [4, 2] },
   );
 });
 

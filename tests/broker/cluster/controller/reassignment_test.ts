@@ -49,12 +49,24 @@ Deno.test("moveReplicas() adds who comes in its place and lets nobody go yet", (
   );
 });
 
+Deno.test("moveReplicas() ends the epoch when it lets go of one that was still coming", () => {
+  const moving = moveReplicas(state(), [4, 2, 3]);
+  assertEquals(
+    moveReplicas(moving, [5, 2, 3]),
+    state({
+      leaderEpoch: 5,
+      replicas: [5, 2, 3, 1],
+      adding: [5],
+      removing: [1],
+    }),
+  );
+});
+
 Deno.test("cancelMove() brings the replicas back in their order", () => {
   const moving = moveReplicas(state(), [4, 2, 5]);
   assertEquals(
-    completeReassignment(cancelMove(moving), alive(1, 2, 3)) ??
-      cancelMove(moving),
-    state(),
+    completeReassignment(cancelMove(moving), alive(1, 2, 3)),
+    state({ leaderEpoch: 5 }),
   );
   // One that is in sync by now goes as any other: not while it leads alone.
   const late = { ...moving, isr: [1, 2, 3, 4], leader: 4 };
@@ -71,7 +83,7 @@ Deno.test("completeReassignment() keeps a copy in sync while another that stays 
   assertEquals(completeReassignment(fewer, alive(1, 2, 3)), undefined);
   assertEquals(
     completeReassignment({ ...fewer, isr: [1, 2, 3] }, alive(1, 2, 3)),
-    state({ replicas: [1, 2], isr: [1, 2] }),
+    state({ leaderEpoch: 5, replicas: [1, 2], isr: [1, 2] }),
   );
   // A broker that was lost before is replaced all the same.
   const replaced = state({
@@ -82,7 +94,16 @@ Deno.test("completeReassignment() keeps a copy in sync while another that stays 
   });
   assertEquals(
     completeReassignment(replaced, alive(1, 2, 4)),
-    state({ replicas: [1, 2, 4], isr: [1, 2, 4] }),
+    state({ leaderEpoch: 5, replicas: [1, 2, 4], isr: [1, 2, 4] }),
+  );
+});
+
+Deno.test("completeReassignment() ends the epoch for who goes and for a new leader only", () => {
+  const grown = state({ replicas: [1, 2, 3], adding: [3] });
+  assertEquals(completeReassignment(grown, alive(1, 2, 3)), state());
+  assertEquals(
+    completeReassignment({ ...grown, leader: null }, alive(1, 2, 3)),
+    state({ leaderEpoch: 5 }),
   );
 });
 
@@ -142,6 +163,10 @@ Deno.test("Whatever moves, is cancelled, dies and lags: in-sync copies stay, and
         }
         for (const id of [...next.adding ?? [], ...next.removing ?? []]) {
           assert(next.replicas.includes(id));
+        }
+        if (now.replicas.some((id) => !next.replicas.includes(id))) {
+          // What who is gone says of its copy belongs to an older epoch.
+          assert(next.leaderEpoch > now.leaderEpoch);
         }
         if (next.leader !== now.leader) {
           assert(next.leaderEpoch > now.leaderEpoch);
