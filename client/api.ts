@@ -92,6 +92,11 @@ export class BrokerApi {
     return this.#ask<ClusterAnswer>(address, { path: "/v1/cluster" });
   }
 
+  forgetBroker(address: string, brokerId: number) {
+    const path = `/v1/cluster/brokers/${brokerId}`;
+    return this.#do(address, { method: "DELETE", path });
+  }
+
   balance(address: string) {
     return this.#ask<BalanceAnswer>(address, { path: "/v1/cluster/balance" });
   }

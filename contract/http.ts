@@ -282,7 +282,10 @@ export interface ClusterAnswer {
   brokers: BrokerDescription[];
   topics: number;
   partitions: number;
+  /** Nobody alive leads them. */
   partitionsWithoutLeader: number;
+  /** Fewer replicas in sync than min.insync.replicas: acks=all is refused. */
+  underMinIsrPartitions: number;
   underReplicatedPartitions: number;
   /** What is not well with the broker that answers: it may know old facts. */
   warnings?: string[];

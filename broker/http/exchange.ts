@@ -12,7 +12,7 @@ import type { Operations } from "../operations/operations.ts";
 import type { Answer } from "./answer.ts";
 import type { BodyHolder, BodyReader } from "./body.ts";
 import type { Forwarder } from "./forwarding.ts";
-import { ANY_PARTITION, BodyFields, QueryFields } from "./input.ts";
+import { ANY_PARTITION, BodyFields, BROKER_ID, QueryFields } from "./input.ts";
 import { parseBody, type ParsedBody } from "./json_text.ts";
 import type { LeaderWaits } from "./leader_waits.ts";
 import type { HttpLimits } from "./limits.ts";
@@ -144,6 +144,18 @@ export class Exchange implements BodyHolder {
       "INVALID_REQUEST",
       `The partition in the path must be an integer from 0 to ${ANY_PARTITION.max}.`,
       { field: "partition" },
+    );
+  }
+
+  /** The broker that the path names as its first parameter. */
+  pathBroker(): number | Failure {
+    const text = this.parameters[0];
+    const brokerId = /^[1-9][0-9]{0,9}$/.test(text) ? Number(text) : -1;
+    if (brokerId >= BROKER_ID.min && brokerId <= BROKER_ID.max) return brokerId;
+    return new Failure(
+      "INVALID_REQUEST",
+      `The broker in the path must be an integer from ${BROKER_ID.min} to ${BROKER_ID.max}.`,
+      { field: "broker" },
     );
   }
 

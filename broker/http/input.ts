@@ -20,6 +20,7 @@ export const ANY_OFFSET: IntegerRange = {
   max: Number.MAX_SAFE_INTEGER,
 };
 export const ANY_PARTITION: IntegerRange = { min: 0, max: 2 ** 31 - 1 };
+export const BROKER_ID: IntegerRange = { min: 1, max: 2 ** 31 - 1 };
 
 /** Shared by bodies and queries; a subclass knows how its values look. */
 export abstract class Fields<Value> {

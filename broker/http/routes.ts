@@ -16,7 +16,7 @@ import {
   rebalance,
   undrain,
 } from "./resources/balance.ts";
-import { getCluster } from "./resources/cluster.ts";
+import { forgetBroker, getCluster } from "./resources/cluster.ts";
 import { consume, consumePartition } from "./resources/consume.ts";
 import {
   commitOffsets,
@@ -84,6 +84,7 @@ export const ROUTES: readonly Route[] = [
   route("GET", "/health/live", live),
   route("GET", "/health/ready", ready),
   route("GET", "/v1/cluster", getCluster),
+  route("DELETE", "/v1/cluster/brokers/{broker}", forgetBroker),
   route("POST", "/v1/cluster/rebalance", rebalance),
   route("POST", "/v1/cluster/drain", drain),
   route("POST", "/v1/cluster/undrain", undrain),

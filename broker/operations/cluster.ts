@@ -1,9 +1,11 @@
 /** What this broker says of the cluster and of itself. */
+import type { Failure } from "../../contract/errors.ts";
 import type { MetadataView } from "../cluster/metadata_view.ts";
 import type { MetadataImage } from "../cluster/metadata_image.ts";
 import type { Membership } from "../cluster/membership.ts";
 import type { ReplicaManager } from "../replication/replica_manager.ts";
 import { brokerDescription } from "./descriptions.ts";
+import { forgetBroker } from "./forget_broker.ts";
 import type {
   ClusterOperations,
   ClusterView,
@@ -41,6 +43,10 @@ export class Cluster implements ClusterOperations {
           ...(image.drained.has(broker.id) ? { drained: true } : {}),
         })),
     };
+  }
+
+  forget(brokerId: number): Promise<Failure | undefined> {
+    return forgetBroker(this.#view, brokerId);
   }
 
   onChange(listener: () => void): () => void {

@@ -193,6 +193,19 @@ export interface CreateOptions extends ChangeOptions {
   readonly assignments?: readonly (readonly number[])[];
 }
 
+/** How many partitions are not well, those of the brokers' own topics included. */
+export interface PartitionHealth {
+  /** Without the brokers' own. */
+  readonly topics: number;
+  readonly partitions: number;
+  /** Nobody leads them: they take and give nothing. */
+  readonly withoutLeader: number;
+  /** Fewer in sync than min.insync.replicas: acks=all is refused. */
+  readonly underMinIsr: number;
+  /** Not every replica is in sync. */
+  readonly underReplicated: number;
+}
+
 export interface TopicOperations {
   /**
    * `exists`: a topic of the very same shape is there; of which a replication
@@ -205,6 +218,7 @@ export interface TopicOperations {
   /** Sorted by name. */
   list(options?: { includeInternal?: boolean }): TopicView[];
   describe(topic: string): Promise<TopicView | Failure>;
+  health(): PartitionHealth;
   alter(
     topic: string,
     change: AlterTopicRequest,
@@ -247,6 +261,8 @@ export interface ReadinessCheck {
 
 export interface ClusterOperations {
   describe(): ClusterView;
+  /** Takes a broker that is gone for good off the list of brokers. */
+  forget(brokerId: number): Promise<Failure | undefined>;
   /** Ready when every check is ok. */
   readiness(): ReadinessCheck[];
   /** Calls whenever more is known of the cluster; returns what ends it. */

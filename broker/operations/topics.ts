@@ -36,10 +36,12 @@ import { alteredFactor } from "./replication_factor.ts";
 import type {
   ChangeOptions,
   CreateOptions,
+  PartitionHealth,
   TopicOperations,
   TopicView,
 } from "./operations.ts";
 import { unknownTopic } from "./partition_access.ts";
+import { partitionHealth } from "./partition_health.ts";
 import {
   type AskedTopic,
   compareShapes,
@@ -138,6 +140,11 @@ export class Topics implements TopicOperations {
         ? unknownTopic(topic)
         : topicView(known, view.image, topicDefaults);
     });
+  }
+
+  health(): PartitionHealth {
+    const { view, topicDefaults } = this.#options;
+    return partitionHealth(view.image, topicDefaults);
   }
 
   alter(

@@ -8,7 +8,7 @@ import {
   defineCommand,
   type OptionTable,
 } from "../../cli/declaration.ts";
-import { parsedOption, parseInteger, switchOption } from "../../cli/options.ts";
+import { switchOption } from "../../cli/options.ts";
 import { EXIT_DONE, EXIT_FAILED } from "../../cli/run.ts";
 import type {
   BalanceAnswer,
@@ -21,17 +21,10 @@ import type { Terminal } from "../terminal.ts";
 import { watchBalance } from "./balance_progress.ts";
 import { planText, runningText } from "./balance_text.ts";
 import { throttleOption } from "./byte_rate.ts";
-import { jsonOption, metaOption } from "./common_options.ts";
+import { brokerOption, jsonOption, metaOption } from "./common_options.ts";
 import { counted } from "./progress.ts";
 import { quietly, Session } from "./session.ts";
 import { json } from "./topic_commands.ts";
-
-const brokerOption = parsedOption<number>({
-  help: "The broker's id",
-  valueName: "id",
-  required: true,
-  parse: (text) => parseInteger(text, { minimum: 1 }),
-});
 
 const moveOptions = {
   meta: metaOption,

@@ -1,17 +1,17 @@
-/** `streamnest cluster ...`: status, and the moving of replicas. */
+/** `streamnest cluster ...`: status, the moving of replicas, lost brokers. */
 import {
   type Command,
   defineCommand,
   defineGroup,
 } from "../../cli/declaration.ts";
 import { EXIT_DONE } from "../../cli/run.ts";
-import type { BrokerLoad } from "../../contract/balance.ts";
+import type { BalanceAnswer } from "../../contract/balance.ts";
 import type { BrokerDescription, ClusterAnswer } from "../../contract/http.ts";
 import { isFault } from "../http_client.ts";
 import type { Terminal } from "../terminal.ts";
 import { balanceCommands } from "./balance_commands.ts";
 import { balanceText } from "./balance_text.ts";
-import { jsonOption, metaOption } from "./common_options.ts";
+import { brokerOption, jsonOption, metaOption } from "./common_options.ts";
 import { quietly, Session } from "./session.ts";
 import { table } from "./table.ts";
 import { json } from "./topic_commands.ts";
@@ -20,7 +20,11 @@ export function clusterCommands(terminal: Terminal): Command {
   return defineGroup({
     name: "cluster",
     summary: "Look at the brokers, grow and shrink the cluster",
-    commands: [statusCommand(terminal), ...balanceCommands(terminal)],
+    commands: [
+      statusCommand(terminal),
+      ...balanceCommands(terminal),
+      forgetCommand(terminal),
+    ],
   });
 }
 
@@ -44,8 +48,32 @@ function statusCommand(terminal: Terminal): Command {
           await session.printer.out(
             options.json
               ? json({ ...cluster, balance })
-              : statusText(cluster, balance?.brokers) + balanceText(balance),
+              : statusText(cluster, balance),
           );
+          return EXIT_DONE;
+        });
+      }),
+  });
+}
+
+function forgetCommand(terminal: Terminal): Command {
+  return defineCommand({
+    name: "forget",
+    summary: "Take a broker that was removed for good off the list of brokers",
+    description: "It must be stopped, and drained before: it may hold no " +
+      "replicas. A broker that is started under its id later is a new one.",
+    options: { broker: brokerOption, meta: metaOption },
+    run: ({ options }) =>
+      quietly(async () => {
+        const session = new Session("cluster forget", terminal, options.meta);
+        const { api } = session.cluster;
+        const brokerId = options.broker;
+        const answer = await session.cluster.ask(
+          (address) => api.forgetBroker(address, brokerId),
+          { changes: true },
+        );
+        return await session.with(answer, async () => {
+          await session.printer.out(`Broker ${brokerId} is forgotten.\n`);
           return EXIT_DONE;
         });
       }),
@@ -54,9 +82,9 @@ function statusCommand(terminal: Terminal): Command {
 
 function statusText(
   cluster: ClusterAnswer,
-  brokerLoads: readonly BrokerLoad[] = [],
+  balance: BalanceAnswer | undefined,
 ): string {
-  const loads = new Map(brokerLoads.map((load) => [load.id, load]));
+  const loads = new Map(balance?.brokers.map((load) => [load.id, load]));
   const rows = table(
     [
       "BROKER",
@@ -82,11 +110,38 @@ function statusText(
   return `Cluster ${cluster.clusterId}, StreamNest ${cluster.version}\n\n` +
     `${rows}\nTopics: ${cluster.topics}\n` +
     `Partitions: ${cluster.partitions}\n` +
-    `Without leader: ${cluster.partitionsWithoutLeader}\n` +
-    `Under-replicated: ${cluster.underReplicatedPartitions}\n` +
+    healthText(cluster) +
     (cluster.warnings ?? [])
       .map((one) => `Broker ${cluster.brokerId}, which answered: ${one}\n`)
-      .join("");
+      .join("") +
+    balanceText(balance) + removedText(balance);
+}
+
+/** Only what is not well. */
+function healthText(cluster: ClusterAnswer): string {
+  const counts: [string, number | undefined][] = [
+    ["Without leader", cluster.partitionsWithoutLeader],
+    // A broker of an older version does not know it.
+    ["Under min.insync.replicas", cluster.underMinIsrPartitions],
+    ["Under-replicated", cluster.underReplicatedPartitions],
+  ];
+  return counts.filter(([, count]) => (count ?? 0) > 0)
+    .map(([name, count]) => `${name}: ${count}\n`)
+    .join("");
+}
+
+/** Brokers that were emptied and stopped: are they still wanted? */
+function removedText(balance: BalanceAnswer | undefined): string {
+  if (balance === undefined || balance.running !== null) return "";
+  return balance.brokers
+    .filter(({ alive, drained, replicas }) =>
+      !alive && drained && replicas === 0
+    )
+    .map(({ id }) =>
+      `\nBroker ${id} is drained and down. If it does not come back: ` +
+      `streamnest cluster forget --broker=${id}\n`
+    )
+    .join("");
 }
 
 function stateText({ alive, leaving, drained }: BrokerDescription): string {

@@ -103,3 +103,11 @@ export function namedValuesOption(
     },
   });
 }
+
+/** Of commands that are about one broker. */
+export const brokerOption = parsedOption<number>({
+  help: "The broker's id",
+  valueName: "id",
+  required: true,
+  parse: (text) => parseInteger(text, { minimum: 1 }),
+});

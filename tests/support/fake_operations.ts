@@ -170,6 +170,9 @@ export class FakeOperations implements Operations {
     leave: undefined,
   };
   /** Requests to move replicas that came here. */
+  readonly forgotten: number[] = [];
+  /** The answer to the next calls to forget a broker. */
+  forgetFailure: Failure | undefined;
   readonly balanceCalls: { name: string; request: unknown }[] = [];
   readonly balanceAnswers: BalanceAnswers = {
     progress: NOTHING_MOVES,
@@ -450,6 +453,18 @@ export class FakeOperations implements Operations {
         .filter((view) => options?.includeInternal || !view.isInternal)
         .sort((a, b) => a.topic < b.topic ? -1 : 1),
     describe: (topic) => Promise.resolve(this.#topic(topic)),
+    health: () => {
+      const topics = [...this.clusterState.topics.values()];
+      const partitions = topics.flatMap((topic) => topic.partitions);
+      const dead = partitions.filter(({ leader }) => leader === null).length;
+      return {
+        topics: topics.length,
+        partitions: partitions.length,
+        withoutLeader: dead,
+        underMinIsr: dead,
+        underReplicated: dead,
+      };
+    },
     alter: (topic, change) => {
       const found = this.clusterState.topics.get(topic);
       if (found !== undefined) {
@@ -531,6 +546,10 @@ export class FakeOperations implements Operations {
       ok: this.ready,
       ...(this.ready ? {} : { detail: "The store is away" }),
     }],
+    forget: (brokerId) => {
+      this.forgotten.push(brokerId);
+      return Promise.resolve(this.forgetFailure);
+    },
     onChange: (listener) => this.clusterState.onChange(listener),
   };
 

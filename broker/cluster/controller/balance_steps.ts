@@ -94,7 +94,9 @@ export function balanceSteps(
   const states = statesOf(image);
   const moving = [...states.values()].filter(({ state }) => isMoving(state));
   const lost = moving.filter(({ state: { adding = [] } }) =>
-    adding.some((id) => gone.has(id) || drained.has(id))
+    adding.some((id) =>
+      gone.has(id) || drained.has(id) || !image.brokers.has(id)
+    )
   );
   if (lost.length > 0) {
     const steps = lost.map((one) => ({ ...one, next: cancelMove(one.state) }));

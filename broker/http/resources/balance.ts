@@ -4,9 +4,8 @@ import { CONTRACT_LIMITS } from "../../../contract/limits.ts";
 import type { RebalanceRequest } from "../../../contract/balance.ts";
 import { json } from "../answer.ts";
 import type { Door, Exchange, Result } from "../exchange.ts";
-import type { BodyFields, IntegerRange } from "../input.ts";
+import { type BodyFields, BROKER_ID, type IntegerRange } from "../input.ts";
 
-const BROKER_ID: IntegerRange = { min: 1, max: 2 ** 31 - 1 };
 /** Slower than this a single batch takes minutes. */
 const THROTTLE: IntegerRange = {
   min: CONTRACT_LIMITS.leastThrottleBytesPerSecond,

@@ -1,18 +1,16 @@
-/** `GET /v1/cluster`: the cluster in numbers, as this broker sees it. */
-import type {
-  ClusterAnswer,
-  PartitionLocation,
-} from "../../../contract/http.ts";
+/** `GET /v1/cluster`: the cluster in numbers, and brokers that are no more. */
+import { Failure } from "../../../contract/errors.ts";
+import type { ClusterAnswer } from "../../../contract/http.ts";
 import { json } from "../answer.ts";
 import type { Door, Exchange, Result } from "../exchange.ts";
 
 export function getCluster(exchange: Exchange, door: Door): Result {
   const fault = exchange.refuseQuery();
   if (fault !== undefined) return fault;
-  const view = door.operations.cluster.describe();
-  const all = door.operations.topics.list({ includeInternal: true });
-  const partitions = all.flatMap((topic) => topic.partitions);
-  const warnings = door.operations.cluster.readiness()
+  const { cluster, topics } = door.operations;
+  const view = cluster.describe();
+  const health = topics.health();
+  const warnings = cluster.readiness()
     .flatMap(({ ok, detail }) => ok || detail === undefined ? [] : [detail]);
   const answer: ClusterAnswer = {
     clusterId: view.clusterId,
@@ -20,17 +18,24 @@ export function getCluster(exchange: Exchange, door: Door): Result {
     brokerId: view.brokerId,
     controller: view.controller,
     brokers: [...view.brokers],
-    topics: all.filter((topic) => !topic.isInternal).length,
-    partitions: partitions.length,
-    partitionsWithoutLeader:
-      partitions.filter(({ leader }) => leader === null).length,
-    underReplicatedPartitions: partitions.filter(isUnderReplicated).length,
+    topics: health.topics,
+    partitions: health.partitions,
+    partitionsWithoutLeader: health.withoutLeader,
+    underMinIsrPartitions: health.underMinIsr,
+    underReplicatedPartitions: health.underReplicated,
     ...(warnings.length === 0 ? {} : { warnings }),
   };
   return json(answer);
 }
 
-/** Replicas that are being added are not missed yet (KIP-455). */
-function isUnderReplicated({ replicas, isr, adding = [] }: PartitionLocation) {
-  return replicas.some((id) => !isr.includes(id) && !adding.includes(id));
+/** `DELETE /v1/cluster/brokers/{broker}` */
+export async function forgetBroker(
+  exchange: Exchange,
+  door: Door,
+): Promise<Result> {
+  const brokerId = exchange.pathBroker();
+  if (brokerId instanceof Failure) return brokerId;
+  const fault = exchange.refuseQuery() ??
+    await door.operations.cluster.forget(brokerId);
+  return fault ?? json({ status: "forgotten" });
 }

@@ -1,4 +1,5 @@
 /** Topics, schemas, cluster, health, metrics, producers, methods and paths. */
+import { Failure } from "../../../contract/errors.ts";
 import {
   assert,
   assertEquals,
@@ -254,6 +255,7 @@ Deno.test("Cluster, health, metrics, producers and the index answer", async () =
     topics: 1,
     partitions: 2,
     partitionsWithoutLeader: 1,
+    underMinIsrPartitions: 1,
     underReplicatedPartitions: 1,
   });
   assertEquals((await test.json("GET", "/health/live")).status, "live");
@@ -275,6 +277,36 @@ Deno.test("Cluster, health, metrics, producers and the index answer", async () =
     producerEpoch: 0,
   });
   assertEquals((await test.json("GET", "/")).name, "StreamNest");
+});
+
+Deno.test("A broker that is gone is forgotten by its id", async () => {
+  const { call, operations } = testDoor();
+  const path = (broker: string) => `/v1/cluster/brokers/${broker}`;
+  const forgotten = await call("DELETE", path("3"));
+  assertEquals([forgotten.status, await forgotten.json()], [
+    200,
+    { status: "forgotten" },
+  ]);
+  operations.forgetFailure = new Failure("POLICY_VIOLATION", "It is alive", {
+    field: "broker",
+  });
+  const refused = await call("DELETE", path("2147483647"));
+  assertEquals([refused.status, (await refused.json()).detail], [
+    409,
+    "It is alive",
+  ]);
+  assertEquals(operations.forgotten, [3, 2147483647]);
+  for (const faulty of ["0", "01", "-1", "1x", "2147483648", "9".repeat(30)]) {
+    const answer = await call("DELETE", path(faulty));
+    assertEquals([faulty, answer.status, (await answer.json()).field], [
+      faulty,
+      400,
+      "broker",
+    ]);
+  }
+  assertEquals((await call("DELETE", `${path("3")}?force=1`)).status, 400);
+  assertEquals((await call("GET", path("3"))).status, 405);
+  assertEquals(operations.forgotten.length, 2);
 });
 
 Deno.test("Every route knows its methods: HEAD, OPTIONS, 405 and 404", async () => {

@@ -1,6 +1,6 @@
 /** topic, schema and cluster commands: requests, tables, JSON, faults. */
 import type { PartitionLocation } from "../../../contract/http.ts";
-import { assertEquals } from "../../support/assert.ts";
+import { assert, assertEquals } from "../../support/assert.ts";
 import type { Json } from "../../../contract/http.ts";
 import { demoCluster, runCommand } from "../run_command.ts";
 import { problem } from "../fake_cluster.ts";
@@ -343,6 +343,7 @@ Deno.test("cluster status", async () => {
         topics: 3,
         partitions: 9,
         partitionsWithoutLeader: 1,
+        underMinIsrPartitions: 3,
         underReplicatedPartitions: 2,
         warnings: ["it has no lease"],
       }),
@@ -354,7 +355,53 @@ Deno.test("cluster status", async () => {
       "BROKER  HTTP  KAFKA  RACK  REPLICAS  LEADERS  STATE          ROLE\n" +
       "     1  a:1   a:2    r            9        8  alive          -\n" +
       "     2  b:1   -      -            0        0  down, drained  controller\n\n" +
-      "Topics: 3\nPartitions: 9\nWithout leader: 1\nUnder-replicated: 2\n" +
-      "Broker 1, which answered: it has no lease\n",
+      "Topics: 3\nPartitions: 9\nWithout leader: 1\n" +
+      "Under min.insync.replicas: 3\nUnder-replicated: 2\n" +
+      "Broker 1, which answered: it has no lease\n\n" +
+      "Broker 2 is drained and down. If it does not come back: " +
+      "streamnest cluster forget --broker=2\n",
   );
+});
+
+Deno.test("cluster status says nothing of what is well", async () => {
+  const { out } = await run(
+    ["cluster", "status"],
+    ({ path }) =>
+      path.endsWith("/balance")
+        ? problem("RESOURCE_NOT_FOUND", "an older version")
+        : Response.json({
+          clusterId: "c1",
+          version: "0.1.0",
+          brokerId: 1,
+          controller: 1,
+          brokers: [],
+          topics: 1,
+          partitions: 2,
+          partitionsWithoutLeader: 0,
+          underMinIsrPartitions: 0,
+          underReplicatedPartitions: 0,
+        }),
+  );
+  assert(out.endsWith("\n\nTopics: 1\nPartitions: 2\n"), out);
+});
+
+Deno.test("cluster forget takes a broker off the list, or says why not", async () => {
+  const done = await run(
+    ["cluster", "forget", "--broker=4"],
+    () => Response.json({ status: "forgotten" }),
+  );
+  assertEquals([done.code, done.out], [0, "Broker 4 is forgotten.\n"]);
+  assertEquals(
+    done.calls.map(({ method, path }) => `${method} ${path}`).slice(0, 1),
+    ["DELETE /v1/cluster/brokers/4"],
+  );
+  const refused = await run(
+    ["cluster", "forget", "--broker=4"],
+    () => problem("POLICY_VIOLATION", "Broker 4 is alive: stop it first"),
+  );
+  assertEquals([refused.code, refused.error], [
+    1,
+    "streamnest cluster forget: Broker 4 is alive: stop it first.\n",
+  ]);
+  assertEquals((await run(["cluster", "forget"], () => undefined)).code, 2);
 });
