@@ -78,8 +78,8 @@ async function runBroker(config: BrokerConfig): Promise<number> {
   // Packages look for proxies and the like, which Deno would refuse loudly.
   process.env = {};
   const environment = createSystemEnvironment();
-  const stopAsked = Promise.withResolvers<void>();
-  listenForStop(config, stopAsked.resolve);
+  const stopAsked = new AbortController();
+  listenForStop(config, () => stopAsked.abort());
   const lock = await lockFolder({
     folder: config.brokerDirectory,
     fileName: "broker.lock",
@@ -97,12 +97,13 @@ async function runBroker(config: BrokerConfig): Promise<number> {
       writeLine: (line) => writeLine(Deno.stderr, line),
       context: { broker: config.id },
     }),
+    { stopAsked: stopAsked.signal },
   ).catch((error: unknown) => {
     throw error instanceof ListenError
       ? new ConfigurationError([portFault(config, error)], error)
       : error;
   });
-  const isClean = await serve(config, starting, stopAsked.promise);
+  const isClean = await serve(config, starting, stopAsked.signal);
   environment.close();
   lock.release();
   return isClean ? 0 : EXIT_FAILED;
@@ -112,9 +113,10 @@ async function runBroker(config: BrokerConfig): Promise<number> {
 async function serve(
   config: BrokerConfig,
   starting: Promise<RunningBroker>,
-  stopAsked: Promise<void>,
+  stopSignal: AbortSignal,
 ): Promise<boolean> {
   const { runningLine } = await import("./broker/cluster/lines.ts");
+  const stopAsked = whenAborted(stopSignal);
   const broker = await Promise.race([starting, stopAsked]);
   if (broker === undefined) {
     return await stopInTime({
@@ -130,6 +132,13 @@ async function serve(
     writeLine(Deno.stderr, `Broker ${config.id} stops: ${failure.stack}`);
   }
   return await stopInTime(broker) && failure === undefined;
+}
+
+function whenAborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve();
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
 }
 
 function portFault(config: BrokerConfig, error: ListenError): string {

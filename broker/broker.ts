@@ -36,6 +36,12 @@ export interface RunningBroker {
   readonly failed: Promise<never>;
 }
 
+export interface StartOptions {
+  readonly openStore?: OpenMetadataStore;
+  /** Ends the wait for a metadata store that does not answer; rejects with it. */
+  readonly stopAsked?: AbortSignal;
+}
+
 /**
  * Resolves when the broker answers requests and the cluster can see it.
  *
@@ -45,7 +51,7 @@ export async function startBroker(
   config: BrokerConfig,
   environment: Environment,
   logger: Logger,
-  openStore: OpenMetadataStore = openMetadataStore,
+  { openStore = openMetadataStore, stopAsked }: StartOptions = {},
 ): Promise<RunningBroker> {
   const stops: (() => void | Promise<void>)[] = [];
   const failed = Promise.withResolvers<never>();
@@ -53,7 +59,7 @@ export async function startBroker(
   failed.promise.catch(() => {});
   const stop = once(() => stopInReverse(stops));
   try {
-    const store = await openStore(config, environment, logger);
+    const store = await openStore(config, environment, logger, stopAsked);
     stops.push(() => store.close());
     const base = { config, environment, logger, store, stops, failed };
     const parts = await buildParts(base);

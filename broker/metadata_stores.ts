@@ -22,6 +22,8 @@ export type OpenMetadataStore = (
   config: BrokerConfig,
   environment: Environment,
   logger: Logger,
+  /** The broker is asked to stop: nothing is waited for any more. */
+  stopAsked?: AbortSignal,
 ) => Promise<MetadataStore>;
 
 export const METADATA_START_LIMITS = {
@@ -37,11 +39,12 @@ export function openMetadataStore(
   config: BrokerConfig,
   environment: Environment,
   logger: Logger,
+  stopAsked?: AbortSignal,
 ): Promise<MetadataStore> {
   const { metadata } = config;
   return metadata.kind === "sqlite"
     ? openSqlite(metadata, environment)
-    : openEtcd(metadata, environment, logger);
+    : openEtcd(metadata, { environment, logger, stopAsked });
 }
 
 async function openSqlite(
@@ -63,9 +66,9 @@ async function openSqlite(
 
 async function openEtcd(
   config: EtcdMetadataConfig,
-  environment: Environment,
-  logger: Logger,
+  parts: Pick<Waiting, "environment" | "logger" | "stopAsked">,
 ): Promise<MetadataStore> {
+  const { environment } = parts;
   const scheme = config.caFile === null ? "http" : "https";
   const addresses = config.endpoints.map(formatAddress);
   const secrets = readSecrets(config, environment);
@@ -87,7 +90,7 @@ async function openEtcd(
   try {
     const version = await untilAnswered(
       () => store.version(),
-      { environment, logger, names: addresses.join(", ") },
+      { ...parts, names: addresses.join(", ") },
     );
     if (isOlder(version, OLDEST_ETCD)) {
       throw new ConfigurationError([
@@ -109,18 +112,24 @@ interface Waiting {
   readonly environment: Environment;
   readonly logger: Logger;
   readonly names: string;
+  readonly stopAsked: AbortSignal | undefined;
 }
 
 /** Says once what is waited for. A refusal is not waited out. */
 async function untilAnswered<Answer>(
   ask: () => Promise<Answer>,
-  { environment, logger, names }: Waiting,
+  { environment, logger, names, stopAsked }: Waiting,
 ): Promise<Answer> {
   const { clock } = environment;
+  const { promise: stopped, reject } = Promise.withResolvers<never>();
+  stopped.catch(() => {});
+  stopAsked?.addEventListener("abort", () => reject(stopAsked.reason), {
+    once: true,
+  });
   const endMs = clock.monotonicMs() + METADATA_START_LIMITS.longestWaitMs;
   for (let attempt = 0;; attempt++) {
     try {
-      return await ask();
+      return await Promise.race([ask(), stopped]);
     } catch (fault) {
       const isAway = fault instanceof MetadataUnavailableError &&
         !fault.isRefusal;

@@ -304,3 +304,27 @@ async function strangersCertificate(): Promise<string> {
   await stranger.remove();
   return text;
 }
+
+Deno.test("A broker that waits for an etcd that is not there stops at once, and in order", async () => {
+  const ports = reservePorts();
+  const folder = Deno.makeTempDirSync({ prefix: "streamnest-etcd-" });
+  const broker = new RunningProcess({
+    program: PROGRAM,
+    args: [
+      "broker",
+      "--id=1",
+      `--port=${ports.first}`,
+      "--kafka-port=none",
+      `--data-dir=${folder}`,
+      `--metadata=etcd://127.0.0.1:${ports.first + 1}`,
+    ],
+  });
+  await broker.waitForLine("out", /^Starting broker 1/);
+  const askedAtMs = performance.now();
+  broker.signal("SIGTERM");
+  assertEquals(await broker.ended(), 0, broker.transcript());
+  // Its answer takes longer than that.
+  assert(performance.now() - askedAtMs < 2_500);
+  ports.release();
+  Deno.removeSync(folder, { recursive: true });
+});

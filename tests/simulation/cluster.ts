@@ -263,10 +263,13 @@ export class Cluster {
         this.#configOf(machine),
         environment,
         this.#loggerOf(machine),
-        () => {
-          const store = new SimulatedStore(process, this.links, this.metadata);
-          opening = machine;
-          return Promise.resolve(seams?.store?.(store, machine) ?? store);
+        {
+          openStore: () => {
+            const { links, metadata } = this;
+            const store = new SimulatedStore(process, links, metadata);
+            opening = machine;
+            return Promise.resolve(seams?.store?.(store, machine) ?? store);
+          },
         },
       );
       if (!process.isAlive) return;
