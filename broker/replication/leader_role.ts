@@ -35,6 +35,7 @@ import { wakeAll } from "./high_watermark.ts";
 import { type FollowerFetch, InSyncReplicas } from "./in_sync_replicas.ts";
 import { handedOver, keepsEligible } from "./in_sync_rules.ts";
 import { overloaded, tooFewInSync, withoutLease } from "./refusals.ts";
+import { LogStart } from "./log_start.ts";
 import type { ReplicaParts } from "./replica_parts.ts";
 import type { SafeEnd } from "./safe_end.ts";
 
@@ -71,8 +72,7 @@ export class LeaderRole {
   readonly #world: LeaderWorld;
   /** Who waits for the leader's own disk only. */
   readonly #ownWaits: AppendWaits;
-  /** Who waits for the log's start to be the same on all in sync. */
-  readonly #startWaits: AppendWaits;
+  readonly #logStart: LogStart;
   readonly #onAppended = new Set<() => void>();
   /** The log's end when the replicas that are eligible now became so. */
   #endAtEligible: number;
@@ -96,10 +96,7 @@ export class LeaderRole {
     });
     this.#endAtEligible = parts.log.logEndOffset;
     this.#ownWaits = new AppendWaits(timers, () => clock.monotonicMs());
-    this.#startWaits = new AppendWaits(timers, () => clock.monotonicMs(), {
-      late:
-        "The records are deleted here, but not on every in-sync replica in time: they may or may not come back",
-    });
+    this.#logStart = new LogStart(parts, this.inSync);
     parts.log.startEpoch(this.epoch);
     this.recheck();
     if (parts.log.isOffline) this.#handOver();
@@ -115,7 +112,7 @@ export class LeaderRole {
     const hadEligible = this.inSync.hasEligible;
     this.inSync.update(state);
     if (!hadEligible) this.#endAtEligible = this.#parts.log.logEndOffset;
-    this.#startWaits.reach(this.#lowWatermark);
+    this.#logStart.lookAgain();
     const tooFew = this.#inSyncFault("NOT_ENOUGH_REPLICAS_AFTER_APPEND");
     if (tooFew !== undefined) this.#parts.highWatermark.fail(tooFew);
     this.recheck();
@@ -126,7 +123,7 @@ export class LeaderRole {
     this.#isEnded = true;
     const failure = this.#parts.notLeader();
     failAll(this.#queue.take(), failure);
-    this.#startWaits.fail(failure);
+    this.#logStart.fail(failure);
     this.#parts.highWatermark.endLeadership(this.#ownWaits, failure);
     wakeAll(this.#onAppended);
   }
@@ -298,10 +295,6 @@ export class LeaderRole {
     );
   }
 
-  get #lowWatermark(): number {
-    return this.inSync.lowWatermark(this.#parts.log.logStartOffset);
-  }
-
   /**
    * Raises the log start, for good when it resolves without a failure: whoever
    * may lead next has done so too.
@@ -310,19 +303,12 @@ export class LeaderRole {
     before: Offset,
     timeoutMs: number,
   ): Promise<Failure | undefined> {
-    return new Promise((resolve) => {
-      const fault = this.#leaseFault();
-      if (fault !== undefined) return resolve(fault);
-      try {
-        this.#parts.log.advanceLogStart(before);
-      } catch (fault) {
-        return resolve(this.#parts.storageFailure(fault));
-      }
-      if (before <= this.#lowWatermark) return resolve(undefined);
-      this.#startWaits.add(before, timeoutMs, resolve);
-      // Followers that wait here for records learn of it now.
-      wakeAll(this.#onAppended);
-    });
+    const fault = this.#leaseFault();
+    if (fault !== undefined) return Promise.resolve(fault);
+    const raised = this.#logStart.raise(before, timeoutMs);
+    // Followers that wait here for records learn of it now.
+    wakeAll(this.#onAppended);
+    return raised;
   }
 
   /** Calls once at the next append, and when this broker leads no longer. */
@@ -339,7 +325,7 @@ export class LeaderRole {
     if (!isReplica || fetchOffset > logEndOffset) return;
     const now = { ...report, logEndOffset };
     if (this.inSync.fetched(now)) this.advance();
-    if (this.#startWaits.count > 0) this.#startWaits.reach(this.#lowWatermark);
+    this.#logStart.lookAgain();
     if (!this.#world.mayServe(brokerId)) return;
     const next = this.inSync.grownBy(now, this.#parts.highWatermark.value);
     if (next !== undefined) this.#change(next);
