@@ -183,7 +183,10 @@ export interface FailingDisk {
 
 /**
  * The state in which another replica leads, because the leader's disk fails: one
- * in sync, else one that is eligible; undefined when no other may.
+ * in sync, else one that is eligible; undefined when no other may. A leader that
+ * can still be read gives nothing up to one that is eligible, which may lack
+ * what was acknowledged with `acks=1`, and may be so because its disk is full as
+ * well: the two would hand over to each other at every append.
  */
 export function handedOver(
   state: PartitionFact,
@@ -192,7 +195,8 @@ export function handedOver(
 ): PartitionFact | undefined {
   const { replicas, removing = [], eligible = [] } = state;
   const others = state.isr.filter((id) => id !== disk.brokerId);
-  for (const isr of [others, eligible.filter(mayLead)]) {
+  const last = disk.isReadable ? [] : eligible.filter(mayLead);
+  for (const isr of [others, last]) {
     const candidates = replicas.filter((id) => isr.includes(id) && mayLead(id));
     const leader = candidates.find((id) => !removing.includes(id)) ??
       candidates[0];

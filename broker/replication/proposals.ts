@@ -12,7 +12,6 @@ import type {
 import { handedOver, stoodDown } from "./in_sync_rules.ts";
 import type { IsrKeeper } from "./isr_keeper.ts";
 import type { LeaderWorld } from "./leader_role.ts";
-import type { PartitionReplica } from "./partition_replica.ts";
 
 export interface ProposalsOptions {
   readonly brokerId: number;
@@ -20,6 +19,14 @@ export interface ProposalsOptions {
   readonly keeper: Pick<IsrKeeper, "propose">;
   /** False once others may have taken over what this broker leads. */
   holdsLease(): boolean;
+}
+
+/** A follower here that can store nothing. */
+export interface FailingReplica {
+  readonly topicId: string;
+  readonly partition: number;
+  readonly settings: { readonly minInsyncReplicas: number };
+  readonly log: { readonly isOffline: boolean };
 }
 
 export class Proposals {
@@ -63,9 +70,10 @@ export class Proposals {
    * A follower that can store nothing leaves the in-sync set: producers would
    * wait until its leader misses it.
    */
-  standDown({ topic: name, partition, settings, log }: PartitionReplica): void {
+  standDown({ topicId, partition, settings, log }: FailingReplica): void {
     const { brokerId, view } = this.#options;
-    const topic = view.image.topics.get(name);
+    // By its id: under its name there may be another one by now.
+    const topic = view.image.topicById(topicId);
     const state = topic?.partitionStates[partition];
     if (topic === undefined || state === undefined) return;
     const next = stoodDown(state, {

@@ -219,7 +219,7 @@ Deno.test("handedOver() writes no more than a fact, whatever an image adds to it
   });
 });
 
-Deno.test("handedOver() turns to eligible replicas when nobody in sync may lead", () => {
+Deno.test("handedOver() turns to eligible replicas when nobody in sync may lead, and the leader cannot be read", () => {
   const state = {
     leader: 1,
     leaderEpoch: 3,
@@ -234,7 +234,8 @@ Deno.test("handedOver() turns to eligible replicas when nobody in sync may lead"
   };
   assertEquals(to(true, 2, 3), [2, [2], [1, 3, 4]]);
   assertEquals(to(false, 2, 3), [2, [2], [3, 4]]);
-  assertEquals(to(true, 3), [3, [3], [1, 2, 4]]);
+  assertEquals(to(true, 3), undefined);
+  assertEquals(to(false, 3), [3, [3], [2, 4]]);
   assertEquals(to(false, 3, 4), [3, [3, 4], undefined]);
   assertEquals(to(true, 1), undefined);
 });

@@ -345,6 +345,27 @@ Deno.test("A leader whose disk is full stays when nobody else is in sync", async
   await set.stop();
 });
 
+Deno.test("A leader whose disk is full keeps what it has from who is eligible and full as well", async () => {
+  const set = await ReplicaSet.of({ config: { "min.insync.replicas": "2" } });
+  for (const id of [2, 3]) set.node(id).disk.freeBytes = 0;
+  const first = set.node(1).produceBatch(["a"], "leader");
+  // Both leave; one of them is too late with that, and tries again.
+  await set.time.elapse(500);
+  succeeded(await first);
+  assertEquals(set.state.isr, [1]);
+  assertEquals(set.state.eligible?.length, 1);
+  const { modRevision } = set.state;
+  set.node(1).disk.freeBytes = 0;
+  for (let round = 0; round < 3; round++) {
+    const refused = failed(await set.node(1).produceBatch(["b"], "leader"));
+    assertEquals(refused.code, "KAFKA_STORAGE_ERROR");
+    await set.time.elapse(100);
+  }
+  assertEquals(set.state.modRevision, modRevision);
+  assertEquals(set.node(1).values(), ["0:a"]);
+  await set.stop();
+});
+
 Deno.test("A leader whose fdatasync fails hands over, and its log is not written any more", async () => {
   const set = await ReplicaSet.of({ config: { "min.insync.replicas": "1" } });
   const { disk } = set.node(1);
