@@ -1,7 +1,6 @@
 import { KEYS, type PartitionFact } from "../../../broker/cluster/facts.ts";
 import { MetadataImage } from "../../../broker/cluster/metadata_image.ts";
 import type { StateChange } from "../../../broker/replication/isr_keeper.ts";
-import type { PartitionReplica } from "../../../broker/replication/partition_replica.ts";
 import { Proposals } from "../../../broker/replication/proposals.ts";
 import { assertEquals } from "../../support/assert.ts";
 
@@ -19,7 +18,6 @@ function imageOf(topicId: string): MetadataImage {
     createRevision: 1,
     modRevision: 1,
     version: 1,
-    leaseId: undefined,
   });
   const topic = {
     topicId,
@@ -43,19 +41,12 @@ function standDown(topicId: string, image: MetadataImage): StateChange[] {
     keeper: { propose: (change) => asked.push(change) },
     holdsLease: () => true,
   });
-  const replica:
-    & Pick<
-      PartitionReplica,
-      "topic" | "topicId" | "partition"
-    >
-    & { settings: unknown; log: unknown } = {
-      topic: "orders",
-      topicId,
-      partition: 0,
-      settings: { minInsyncReplicas: 2 },
-      log: { isOffline: false },
-    };
-  proposals.standDown(replica as PartitionReplica);
+  proposals.standDown({
+    topicId,
+    partition: 0,
+    settings: { minInsyncReplicas: 2 },
+    log: { isOffline: false },
+  });
   return asked;
 }
 
