@@ -4,8 +4,10 @@
  * method, and the product itself knows nothing of it. Owns what is broken;
  * whether it is caught is the test's.
  */
+import { Failure } from "../../contract/errors.ts";
 import { Membership } from "../../broker/cluster/membership.ts";
 import { FollowerRole } from "../../broker/replication/follower_role.ts";
+import { HighWatermark } from "../../broker/replication/high_watermark.ts";
 import { InSyncReplicas } from "../../broker/replication/in_sync_replicas.ts";
 import { IsrKeeper } from "../../broker/replication/isr_keeper.ts";
 import { PartitionReplica } from "../../broker/replication/partition_replica.ts";
@@ -234,6 +236,27 @@ export const BROKEN_VARIANTS: readonly BrokenVariant[] = [
           const verdict = original.call(this, header, marker);
           return verdict.kind === "duplicate" ? { kind: "append" } : verdict;
         }),
+  },
+  {
+    name: "a leader that leads no more calls gone what others may have",
+    seeds: 20,
+    plan: {
+      faults: ["split", "storeSplit"],
+      meanFaultGapMs: 250,
+      pauseMs: 15,
+      httpProducers: 4,
+    },
+    patch: () =>
+      method(
+        HighWatermark,
+        "endLeadership",
+        (original) =>
+          function (ownWaits, { code, detail }) {
+            const gone = new Failure(code, detail, { mayBeStored: false });
+            original.call(this, ownWaits, gone);
+            this.fail(gone);
+          },
+      ),
   },
 ];
 

@@ -51,6 +51,12 @@ export class Checks {
     for (const value of values) history.sending(value);
   }
 
+  /** Once for each answer that may mean that these are stored. */
+  counting(topic: string, partition: number, values: readonly string[]): void {
+    const history = this.#history.of(topic, partition);
+    for (const value of values) history.counting(value);
+  }
+
   /** A client was told, with acks=all, that its record is stored. */
   acknowledged(ack: Acknowledged): void {
     const history = this.#history.of(ack.topic, ack.partition);

@@ -49,6 +49,8 @@ export class PartitionHistory {
   readonly #known = new Map<number, Known>();
   /** When values were first sent. */
   readonly #sentMs = new Map<string, number>();
+  /** How often values may be there, of producers that count that. */
+  readonly #mostCopies = new Map<string, number>();
   /** The end of what was acknowledged. */
   #acknowledgedEnd = 0;
 
@@ -83,6 +85,15 @@ export class PartitionHistory {
   /** From now on it may be stored, and lost where its level allows that. */
   sending(value: string): void {
     this.#sentMs.set(value, this.#world.nowMs);
+  }
+
+  /**
+   * Of a producer that has no identity, and tells whenever an answer leaves open
+   * whether the records are stored: by each of these once more at most.
+   */
+  counting(value: string): void {
+    const before = this.#mostCopies.get(value) ?? 0;
+    this.#mostCopies.set(value, before + 1);
   }
 
   /** After the last record that anybody was told of. */
@@ -163,7 +174,9 @@ export class PartitionHistory {
   #checkOrder(found: readonly FoundRecord[]): void {
     if (this.topic.level === "cache") return;
     const last = new Map<string, number>();
+    const copies = new Map<string, number>();
     for (const { offset, value } of found) {
+      this.#checkCopies(offset, value, copies);
       const at = value.lastIndexOf(":");
       const producer = value.slice(0, at);
       const number = Number(value.slice(at + 1));
@@ -184,6 +197,22 @@ export class PartitionHistory {
       }
       last.set(producer, Math.max(before, number));
     }
+  }
+
+  /** What was said to be not stored is not. */
+  #checkCopies(
+    offset: number,
+    value: string,
+    copies: Map<string, number>,
+  ): void {
+    const count = (copies.get(value) ?? 0) + 1;
+    copies.set(value, count);
+    const most = this.#mostCopies.get(value);
+    if (most === undefined || count <= most) return;
+    this.#world.violated(
+      `${this.name}: "${value}" is there ${count} times, again at offset ` +
+        `${offset}, and its producer was left in doubt ${most - 1} times`,
+    );
   }
 }
 

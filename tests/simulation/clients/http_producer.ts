@@ -22,6 +22,16 @@ const SEQUENCE_FAULTS = new Set([
   "UNKNOWN_PRODUCER_ID",
 ]);
 
+type Fault = Pick<ProduceMessageFault, "detail" | "mayBeStored"> & {
+  readonly code: string;
+};
+
+interface Refusal {
+  readonly why: string;
+  /** The records may be stored all the same. */
+  readonly isOpen: boolean;
+}
+
 export class HttpProducer extends HttpClient {
   readonly #isIdempotent: boolean;
   #identity: Omit<ProducerIdentity, "sequence"> | undefined;
@@ -76,10 +86,13 @@ export class HttpProducer extends HttpClient {
     const sequence = this.#sequences.get(place) ?? 0;
     const sentMs = this.nowMs;
     this.load.checks.sending(topic, partition, values);
+    const counting = () => this.load.checks.counting(topic, partition, values);
+    if (!this.#isIdempotent) counting();
     for (let attempt = 1;; attempt++) {
       const results = await this.#attempt(topic, partition, values, sequence);
-      if (typeof results === "string") {
-        if (attempt === 1) this.say(`${place} ${values[0]}: ${results}`);
+      if (!Array.isArray(results)) {
+        if (results.isOpen && !this.#isIdempotent) counting();
+        if (attempt === 1) this.say(`${place} ${values[0]}: ${results.why}`);
         if (this.#identity === undefined && this.#isIdempotent) return;
         await this.backOff();
         continue;
@@ -100,13 +113,13 @@ export class HttpProducer extends HttpClient {
     }
   }
 
-  /** A text says why it has to be sent again. */
+  /** Or why it has to be sent again, and whether it may be stored. */
   async #attempt(
     topic: string,
     partition: number,
     values: readonly string[],
     sequence: number,
-  ): Promise<ProducedMessage[] | string> {
+  ): Promise<ProducedMessage[] | Refusal> {
     const producer = this.#identity === undefined
       ? undefined
       : { ...this.#identity, sequence };
@@ -116,9 +129,9 @@ export class HttpProducer extends HttpClient {
     const timeoutMs = 2_000;
     const body = { topic, ...content, producer, timeoutMs };
     const answer = await this.call("POST", "/produce", body);
-    if (answer === undefined) return "no answer";
+    if (answer === undefined) return { why: "no answer", isOpen: true };
     if (answer.status === 200) return answer.body.results ?? [answer.body];
-    const fault: { code: string; detail: string } = answer.status === 207
+    const fault: Fault = answer.status === 207
       ? answer.body.results.find((one: ProduceMessageFault) => "code" in one)
       : answer.body;
     return this.#refused(topic, answer.status, fault);
@@ -127,8 +140,8 @@ export class HttpProducer extends HttpClient {
   #refused(
     topic: string,
     status: number,
-    { code, detail }: { code: string; detail: string },
-  ): string {
+    { code, detail, mayBeStored }: Fault,
+  ): Refusal {
     const { level } = this.load.topics.find(({ name }) => name === topic)!;
     if (SEQUENCE_FAULTS.has(code) && level === "cache") {
       // A producer begins anew, and its records may be there twice.
@@ -139,6 +152,7 @@ export class HttpProducer extends HttpClient {
         `${this.name} was refused for good: ${status} ${code}: ${detail}`,
       );
     }
-    return `${code}: ${detail}`;
+    const isOpen = mayBeStored === true || code === "REQUEST_TIMED_OUT";
+    return { why: `${code}: ${detail}`, isOpen };
   }
 }
