@@ -129,7 +129,7 @@ export class Room {
       }),
       schemas: new Schemas(view, guard),
       cluster: new Cluster({ view, membership, replicas, brokerId }),
-      balance: new Balance({ view, clock: environment.clock }),
+      balance: new Balance({ view, clock: environment.clock, replicas }),
       producers,
       groups: this.groups,
     };

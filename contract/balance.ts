@@ -52,7 +52,14 @@ export interface RunningBalance {
   throttleBytesPerSecond: number | null;
   startedAt: number;
 }
-export interface MovingPartition {
+/** About how far the copying is, as the leader knows it. */
+export interface CopiedBytes {
+  /** What the leader holds, once for each replica that it is copied to. */
+  bytesToCopy: number;
+  bytesLeft: number;
+}
+/** Without bytes when nothing is copied, or its leader could not be asked. */
+export interface MovingPartition extends Partial<CopiedBytes> {
   topic: string;
   partition: number;
   leader: number | null;

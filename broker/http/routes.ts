@@ -12,10 +12,10 @@ import { Refusal } from "./problem.ts";
 import {
   cancelBalance,
   drain,
-  getBalance,
   rebalance,
   undrain,
 } from "./resources/balance.ts";
+import { getBalance } from "./resources/balance_progress.ts";
 import { forgetBroker, getCluster } from "./resources/cluster.ts";
 import { consume, consumePartition } from "./resources/consume.ts";
 import {

@@ -30,6 +30,7 @@ import type {
 } from "../cluster/metadata_image.ts";
 import type { MetadataView } from "../cluster/metadata_view.ts";
 import type { Clock } from "../environment.ts";
+import type { ReplicaManager } from "../replication/replica_manager.ts";
 import { balanceAnswer, balancePlan } from "./balance_answers.ts";
 import { type Cancellable, sortMoves } from "./balance_cancel.ts";
 import {
@@ -38,6 +39,7 @@ import {
   unchangedIntent,
   unknownBroker,
 } from "./balance_faults.ts";
+import { type CopyProgress, copyProgress } from "./copy_progress.ts";
 import { orUnavailable } from "./metadata_failure.ts";
 import { type ReassignmentOperations, Reassignments } from "./reassignments.ts";
 import { withFactor } from "./replication_factor.ts";
@@ -65,6 +67,8 @@ export interface BalanceOperations {
   undrain(brokerId: number): Promise<BalanceAnswer | Failure>;
   /** No more moves begin, and those under way are taken back. */
   cancel(): Promise<CancelBalanceAnswer | Failure>;
+  /** How far the replicas are that come to partitions that this broker leads. */
+  copies(): CopyProgress[];
   /** Replicas where clients want them, partition by partition. */
   readonly reassignments: ReassignmentOperations;
 }
@@ -73,10 +77,18 @@ export class Balance implements BalanceOperations {
   readonly reassignments: ReassignmentOperations;
   readonly #view: MetadataView;
   readonly #clock: Clock;
+  readonly #replicas: Pick<ReplicaManager, "replicas">;
   #told: { image: MetadataImage; answer: BalanceAnswer } | undefined;
 
-  constructor({ view, clock }: { view: MetadataView; clock: Clock }) {
+  constructor(
+    { view, clock, replicas }: {
+      view: MetadataView;
+      clock: Clock;
+      replicas: Pick<ReplicaManager, "replicas">;
+    },
+  ) {
     this.#view = view;
+    this.#replicas = replicas;
     this.#clock = clock;
     this.reassignments = new Reassignments(view);
   }
@@ -89,6 +101,10 @@ export class Balance implements BalanceOperations {
       this.#told = { image, answer };
     }
     return this.#told.answer;
+  }
+
+  copies(): CopyProgress[] {
+    return copyProgress(this.#replicas.replicas());
   }
 
   rebalance(request: RebalanceRequest) {

@@ -2,8 +2,10 @@
 import type {
   BalanceAnswer,
   BalancePlanAnswer,
+  MovingPartition,
   StuckPartitions,
 } from "../../contract/balance.ts";
+import { byteText } from "./byte_text.ts";
 import { counted } from "./progress.ts";
 import { table } from "./table.ts";
 
@@ -36,7 +38,7 @@ export function balanceText(balance: BalanceAnswer | undefined): string {
     one.partition,
     one.adding.join(",") || null,
     one.removing.join(",") || null,
-    one.waitsFor === undefined ? "copying" : `waits for ${one.waitsFor}`,
+    stateText(one),
   ]);
   const moves = rows.length === 0
     ? ""
@@ -56,13 +58,39 @@ export function runningText({ running }: BalanceAnswer): string {
   return rate === null ? what : `${what}, at ${rate} bytes/s to each broker`;
 }
 
-/** "12 replicas to copy, 8 partitions moving, 3 leaderships to move" */
+function stateText(
+  { waitsFor, bytesToCopy, bytesLeft }: MovingPartition,
+): string {
+  if (waitsFor !== undefined) return `waits for ${waitsFor}`;
+  if (bytesToCopy === undefined || bytesLeft === undefined) return "copying";
+  const done = bytesToCopy === 0 ? 1 : 1 - bytesLeft / bytesToCopy;
+  // What is left may be none before the replica counts as in sync.
+  return `copying (${Math.floor(100 * Math.max(0, done))} %)`;
+}
+
+/**
+ * "12 replicas to copy, 8 partitions moving (10 MB of 1.2 GB left), 3 leaderships
+ * to move"
+ */
 export function leftText(balance: BalanceAnswer): string {
   return [
     `${counted(balance.replicasToCopy, "replica")} to copy`,
-    `${counted(balance.moving.length, "partition")} moving`,
+    `${counted(balance.moving.length, "partition")} moving${
+      bytesText(balance)
+    }`,
     `${counted(balance.leadershipsToMove, "leadership")} to move`,
   ].join(", ");
+}
+
+/** Of what moves now, as far as leaders have told. */
+function bytesText({ moving }: BalanceAnswer): string {
+  const known = moving.filter(({ bytesLeft }) => bytesLeft !== undefined);
+  if (known.length === 0) return "";
+  const sum = (of: (one: MovingPartition) => number | undefined) =>
+    byteText(known.reduce((total, one) => total + (of(one) ?? 0), 0));
+  return ` (${sum(({ bytesLeft }) => bytesLeft)} of ${
+    sum(({ bytesToCopy }) => bytesToCopy)
+  } left)`;
 }
 
 export function stuckText({ count, partitions }: StuckPartitions): string {

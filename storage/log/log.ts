@@ -117,6 +117,11 @@ export class Log {
     return this.#core.sizeBytes;
   }
 
+  /** About how many bytes hold the records from `from` on. */
+  bytesFrom(from: Offset): number {
+    return this.#reader.bytesFrom(from);
+  }
+
   get segmentCount(): number {
     return this.#core.segments.length;
   }

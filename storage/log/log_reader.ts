@@ -51,6 +51,17 @@ export class LogReader {
     this.#core = core;
   }
 
+  /** Reads nothing for it: within a segment it takes batches for evenly large. */
+  bytesFrom(from: Offset): number {
+    let bytes = 0;
+    for (const { baseOffset, nextOffset, sizeBytes } of this.#core.segments) {
+      if (nextOffset <= from || sizeBytes === 0) continue;
+      const first = Math.max(from, baseOffset);
+      bytes += sizeBytes * (nextOffset - first) / (nextOffset - baseOffset);
+    }
+    return Math.round(bytes);
+  }
+
   read(from: Offset, options: ReadOptions): ReadResult {
     const { segments } = this.#core;
     const upperBound = Math.min(options.upperBound, this.#core.logEndOffset);

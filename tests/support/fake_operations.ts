@@ -21,6 +21,7 @@ import type {
 } from "../../contract/http.ts";
 import { partitionForKey } from "../../contract/partitioner.ts";
 import type { BalanceOperations } from "../../broker/operations/balance.ts";
+import type { CopyProgress } from "../../broker/operations/copy_progress.ts";
 import type {
   ClusterOperations,
   GroupOperations,
@@ -170,6 +171,7 @@ export class FakeOperations implements Operations {
     leave: undefined,
   };
   /** Requests to move replicas that came here. */
+  copies: CopyProgress[] = [];
   readonly forgotten: number[] = [];
   /** The answer to the next calls to forget a broker. */
   forgetFailure: Failure | undefined;
@@ -559,6 +561,7 @@ export class FakeOperations implements Operations {
     drain: (request) => this.#balanceAnswer("begin", "drain", request),
     undrain: (request) => this.#balanceAnswer("undrain", "undrain", request),
     cancel: () => this.#balanceAnswer("cancel", "cancel", undefined),
+    copies: () => this.copies,
     reassignments: {
       alter: () => Promise.resolve(new Map()),
       list: () => Promise.resolve([]),

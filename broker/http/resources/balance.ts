@@ -1,4 +1,4 @@
-/** Moving replicas between brokers: `/v1/cluster/rebalance`, `drain`, `balance`. */
+/** Moving replicas between brokers: `/v1/cluster/rebalance`, `drain`, and their end. */
 import { Failure } from "../../../contract/errors.ts";
 import { CONTRACT_LIMITS } from "../../../contract/limits.ts";
 import type { RebalanceRequest } from "../../../contract/balance.ts";
@@ -43,10 +43,6 @@ export async function undrain(exchange: Exchange, door: Door): Promise<Result> {
   if (fault !== undefined) return fault;
   const answer = await door.operations.balance.undrain(brokerId);
   return answer instanceof Failure ? answer : json(answer);
-}
-
-export function getBalance(exchange: Exchange, door: Door): Result {
-  return exchange.refuseQuery() ?? json(door.operations.balance.progress());
 }
 
 export async function cancelBalance(

@@ -1,7 +1,7 @@
 /** The calls that move replicas: reading, statuses, strictness. */
 import { Failure } from "../../../contract/errors.ts";
 import { assertEquals, assertObjectMatch } from "../../support/assert.ts";
-import { testDoor } from "./door.ts";
+import { testDoor, testDoors } from "./door.ts";
 
 const REBALANCE = "/v1/cluster/rebalance";
 const DRAIN = "/v1/cluster/drain";
@@ -87,4 +87,65 @@ Deno.test("Faulty requests to move replicas name the field and begin nothing", a
   assertEquals((await call("GET", "/v1/cluster/balance?a=1")).status, 400);
   assertEquals((await call("GET", DRAIN)).status, 405);
   assertEquals(operations.balanceCalls, []);
+});
+
+function movingPartition(partition: number, leader: number | null) {
+  return {
+    topic: "demo",
+    partition,
+    leader,
+    target: [4],
+    adding: [4],
+    removing: [],
+    isr: [1],
+  };
+}
+
+Deno.test("Each leader of what moves is asked once how far the copying is", async () => {
+  const { doors: [first, second, third], network } = testDoors(3);
+  const moving = [1, 2, 2, 3, null].map((leader, partition) =>
+    movingPartition(partition, leader)
+  );
+  for (const { operations } of [first, second, third]) {
+    operations.balanceAnswers.progress = {
+      ...operations.balanceAnswers.progress,
+      moving,
+    };
+  }
+  const copy = (partition: number, bytesLeft: number) => ({
+    topic: "demo",
+    partition,
+    bytesToCopy: 100,
+    bytesLeft,
+  });
+  first.operations.copies = [copy(0, 10)];
+  second.operations.copies = [copy(1, 20), copy(2, 30)];
+  const left = async () => {
+    const answer = await first.json("GET", "/v1/cluster/balance");
+    return answer.moving.map((one: { bytesLeft?: number }) => one.bytesLeft);
+  };
+  assertEquals(await left(), [10, 20, 30, undefined, undefined]);
+  assertEquals(
+    network.hops.map(({ method, url }) => `${method} ${new URL(url).host}`),
+    ["GET localhost:8081", "GET localhost:8082"],
+  );
+  // Who was asked by a broker asks nobody.
+  network.hops.length = 0;
+  network.doors.delete("localhost:8081");
+  assertEquals(await left(), [10, undefined, undefined, undefined, undefined]);
+  assertEquals(network.hops.length, 2);
+});
+
+Deno.test("A leader that answers in another form is left out", async () => {
+  const { doors: [first], network } = testDoors(2);
+  first.operations.balanceAnswers.progress = {
+    ...first.operations.balanceAnswers.progress,
+    moving: [movingPartition(0, 2)],
+  };
+  for (const body of ["[", "{}", '{"moving":[null]}', '{"moving":7}']) {
+    network.fetch = () => Promise.resolve(new Response(body));
+    const { moving } = await first.json("GET", "/v1/cluster/balance");
+    assertEquals(moving, [movingPartition(0, 2)]);
+  }
+  assertEquals(first.logged.length, 4);
 });

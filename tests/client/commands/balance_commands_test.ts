@@ -1,6 +1,7 @@
 /** cluster rebalance, drain, undrain, cancel: requests, waiting, interruption. */
 import type { BalanceAnswer } from "../../../contract/balance.ts";
 import type { Json } from "../../../contract/http.ts";
+import { byteText } from "../../../client/commands/byte_text.ts";
 import { parseByteRate } from "../../../client/commands/byte_rate.ts";
 import { OptionFault } from "../../../cli/declaration.ts";
 import { assert, assertEquals } from "../../support/assert.ts";
@@ -291,6 +292,66 @@ Deno.test("cluster status shows what moves", async () => {
     ),
     out,
   );
+});
+
+Deno.test("cluster status tells how far copies are, where leaders said so", async () => {
+  const cluster = {
+    clusterId: "c1",
+    version: "0.1.0",
+    brokerId: 1,
+    controller: 1,
+    brokers: [],
+    topics: 0,
+    partitions: 0,
+  };
+  const [one] = RUNNING.moving;
+  const moving = [
+    { ...one, bytesToCopy: 2_000_000, bytesLeft: 1_234_567 },
+    { ...one, partition: 2, bytesToCopy: 0, bytesLeft: 0 },
+    { ...one, partition: 3 },
+    {
+      ...one,
+      partition: 4,
+      bytesToCopy: 10,
+      bytesLeft: 10,
+      waitsFor: "broker 3, which is down",
+    },
+    { ...one, partition: 5, bytesToCopy: 10, bytesLeft: 11 },
+  ];
+  const { world } = scripted({
+    "GET cluster": [cluster],
+    "GET balance": [{ ...RUNNING, moving }],
+  });
+  const { out } = await runCommand(world, ["cluster", "status"]);
+  assert(
+    out.includes("5 partitions moving (1.2 MB of 2.0 MB left), 1 lead"),
+    out,
+  );
+  const states = [...out.matchAll(/^demo .* 2     (.*)$/gm)]
+    .map(([, state]) => state);
+  assertEquals(states, [
+    "copying (38 %)",
+    "copying (100 %)",
+    "copying",
+    "waits for broker 3, which is down",
+    "copying (0 %)",
+  ]);
+});
+
+Deno.test("byteText() is short and reads as it would be written", () => {
+  const cases: [number, string][] = [
+    [0, "0 B"],
+    [999, "999 B"],
+    [1000, "1.0 KB"],
+    [9949, "9.9 KB"],
+    [9950, "10 KB"],
+    [999_499, "999 KB"],
+    [999_500, "1.0 MB"],
+    [1_234_567_890, "1.2 GB"],
+    [5e15, "5.0 PB"],
+    [5e18, "5000 PB"],
+  ];
+  for (const [bytes, text] of cases) assertEquals(byteText(bytes), text);
 });
 
 Deno.test("drain and undrain need a broker's id", async () => {

@@ -72,6 +72,30 @@ Deno.test("Log.append() rolls when the segment is full, at its very limit", () =
   }
 });
 
+Deno.test("Log.bytesFrom() is right at segments' ends, and about right between", () => {
+  const size = batchOf(["abc"]).length;
+  const log = openLog({ config: { segmentBytes: 2 * size } });
+  assertEquals(log.bytesFrom(offset(0)), 0);
+  for (let count = 0; count < 5; count++) {
+    log.append([batchOf(["abc"])], LEADER);
+  }
+  assertEquals(
+    [0, 1, 2, 3, 4, 5, 6].map((from) => log.bytesFrom(offset(from)) / size),
+    [5, 4, 3, 2, 1, 0, 0],
+  );
+  log.advanceLogStart(offset(2));
+  assertEquals(log.bytesFrom(offset(0)), log.sizeBytes);
+  // An empty segment at the end.
+  log.roll(NOW_MS);
+  assertEquals(log.bytesFrom(offset(3)), 2 * size);
+  log.close();
+  const uneven = openLog();
+  uneven.append([batchOf(["a", "b", "c".repeat(1000)])], LEADER);
+  const third = Math.round(uneven.sizeBytes / 3);
+  assertEquals(uneven.bytesFrom(offset(2)), third);
+  uneven.close();
+});
+
 Deno.test("Log.read() respects maxBytes, minOneBatch and upperBound", () => {
   const log = openLog();
   for (let index = 0; index < 4; index++) append(log, ["a", "b"]);
