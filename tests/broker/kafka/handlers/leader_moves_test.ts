@@ -111,8 +111,17 @@ async function metadataOf(cluster: KafkaCluster, broker: TestBroker) {
   return partition;
 }
 
-function produce(broker: TestBroker, version: number, value = "x") {
-  const builder = new RecordBatchBuilder({});
+function produce(
+  broker: TestBroker,
+  version: number,
+  value = "x",
+  producer: {
+    producerId?: number;
+    producerEpoch?: number;
+    baseSequence?: number;
+  } = {},
+) {
+  const builder = new RecordBatchBuilder(producer);
   const text = new TextEncoder().encode(value);
   builder.add({ key: null, value: text, headers: [], timestampMs: 1 });
   return broker.begin(produceApi, version, {
@@ -259,6 +268,62 @@ for (const version of [9, 10, 11]) {
     },
   );
 }
+
+moveTest(
+  "Produce without idempotence that waits when its leader moves is acknowledged once the next one has the records",
+  async (cluster, [one, two, three]) => {
+    await move(cluster, "demo", 1);
+    await cluster.pass(50);
+    // Followers have the records and cannot say so.
+    for (const { disk } of [two, three]) disk.holdSyncs = true;
+    const plain = produce(one, 11);
+    const identity = { producerId: 7, producerEpoch: 0, baseSequence: 0 };
+    const idempotent = produce(one, 11, "y", identity);
+    await cluster.pass(20);
+    await move(cluster, "demo", 2);
+    const codeOf = async (asked: typeof plain) => {
+      const { responses } = await cluster.settle(asked, 200);
+      const [{ errorCode, baseOffset }] = responses[0].partitionResponses;
+      return [errorCode, Number(baseOffset)];
+    };
+    // It sends them again elsewhere, and has them once.
+    assertEquals(await codeOf(idempotent), [NOT_LEADER, -1]);
+    for (const { disk } of [two, three]) {
+      disk.holdSyncs = false;
+      disk.releaseSyncs();
+    }
+    assertEquals(await codeOf(plain), [0, 0]);
+    assertEquals(await codeOf(produce(two, 11, "y", identity)), [0, 1]);
+    assertEquals(await codeOf(produce(two, 11, "z")), [0, 2]);
+  },
+);
+
+moveTest(
+  "A broker that stops answers whoever waits for what became of records, and stops in time",
+  async (cluster, [one, two, three]) => {
+    await move(cluster, "demo", 1);
+    await cluster.pass(50);
+    for (const { disk } of [two, three]) disk.holdSyncs = true;
+    const waiting = produce(one, 11);
+    await cluster.pass(20);
+    // Nobody tells the old leader what is in the new one's log.
+    two.isReachable = false;
+    for (const pair of cluster.connectionsTo(two)) pair.cut();
+    await move(cluster, "demo", 2);
+    await cluster.pass(500);
+    const [replica] = [...one.room.replicas.replicas()];
+    assertEquals([replica.isLeader, replica.owesAnswers], [false, true]);
+    const startedMs = cluster.time.monotonicMs();
+    await cluster.settle(one.room.leave());
+    assert(cluster.time.monotonicMs() - startedMs <= 1000, "it does not hang");
+    const { responses } = await cluster.settle(waiting, 0);
+    assertEquals(responses[0].partitionResponses[0].errorCode, NOT_LEADER);
+    for (const { disk } of [two, three]) {
+      disk.holdSyncs = false;
+      disk.releaseSyncs();
+    }
+  },
+);
 
 moveTest(
   "Fetch sends no code that Kafka's consumer ends on",
