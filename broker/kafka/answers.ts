@@ -8,13 +8,24 @@ export function kafkaCode(code: ErrorCode | undefined): number {
   return code === undefined ? 0 : ERRORS[code].kafkaCode;
 }
 
+/**
+ * Characters of a message: it may quote a name that the client sent, which has
+ * just the size that fits on the wire.
+ */
+const MESSAGE_CHARS = 1000;
+
 /** Error code and message of an outcome; 0 and null when it is none. */
 export function errorFields(
   outcome: unknown,
 ): { errorCode: number; errorMessage: string | null } {
-  return outcome instanceof Failure
-    ? { errorCode: kafkaCode(outcome.code), errorMessage: outcome.detail }
-    : { errorCode: 0, errorMessage: null };
+  if (!(outcome instanceof Failure)) {
+    return { errorCode: 0, errorMessage: null };
+  }
+  const { code, detail } = outcome;
+  const errorMessage = detail.length <= MESSAGE_CHARS
+    ? detail
+    : `${detail.slice(0, MESSAGE_CHARS)}...`;
+  return { errorCode: kafkaCode(code), errorMessage };
 }
 
 const LOOPBACK = /^(127\.|::1$|localhost$)/;

@@ -24,6 +24,9 @@ import type {
 import { isOnlyNewInSync, NONE_IN_SYNC } from "./balance_cancel.ts";
 import { minInsyncFault, replicasFault } from "./new_replicas.ts";
 
+/** Brokers that a refusal names. */
+const NAMED = 10;
+
 /** Where one partition's replicas should be. */
 export interface WantedReplicas {
   readonly topic: string;
@@ -107,7 +110,7 @@ function nextState(
   if (fault !== undefined) {
     return new Failure(
       "INVALID_REPLICA_ASSIGNMENT",
-      `The replicas cannot be on brokers ${replicas.join(", ")}: ${fault}`,
+      `The replicas cannot be on brokers ${someOf(replicas)}: ${fault}`,
     );
   }
   const now = targetOf(fact).length;
@@ -118,6 +121,13 @@ function nextState(
     );
   }
   return { state, next: moveReplicas(fact, replicas) };
+}
+
+/** A client may name a million. */
+function someOf(brokerIds: readonly number[]): string {
+  const more = brokerIds.length - NAMED;
+  return brokerIds.slice(0, NAMED).join(", ") +
+    (more > 0 ? ` and ${more} more` : "");
 }
 
 function cancelFault(state: PartitionFact): Failure | undefined {

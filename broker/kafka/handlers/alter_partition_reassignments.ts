@@ -5,6 +5,12 @@ import { errorFields } from "../answers.ts";
 import { serve } from "../handler.ts";
 import { alterPartitionReassignmentsApi } from "../messages/alter_partition_reassignments.ts";
 
+/**
+ * Refusals that say why: a small request names so many partitions that the text
+ * of all would fill the memory.
+ */
+const EXPLAINED = 1000;
+
 export function alterPartitionReassignmentsHandler(
   balance: BalanceOperations,
 ) {
@@ -22,6 +28,13 @@ export function alterPartitionReassignmentsHandler(
       topics.flatMap(({ wanted }) => wanted),
       { mayChangeFactor: allowReplicationFactorChange },
     );
+    let explained = 0;
+    const fieldsOf = (refusal: Failure | undefined) => {
+      const fields = errorFields(refusal);
+      return refusal === undefined || ++explained <= EXPLAINED
+        ? fields
+        : { ...fields, errorMessage: null };
+    };
     return {
       allowReplicationFactorChange,
       ...errorFields(refused),
@@ -31,7 +44,7 @@ export function alterPartitionReassignmentsHandler(
           name,
           partitions: wanted.map((one) => ({
             partitionIndex: one.partition,
-            ...errorFields(refused.get(one)),
+            ...fieldsOf(refused.get(one)),
           })),
         })),
     };

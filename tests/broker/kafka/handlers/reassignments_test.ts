@@ -165,3 +165,35 @@ Deno.test("A store that is away fails the request as a whole", async () => {
     assertEquals([listed.errorCode, listed.topics], [timedOut, []]);
   });
 });
+
+Deno.test("However much is asked for, the answer stays within bounds", async () => {
+  await onFour(async (_, [broker]) => {
+    const long = "x".repeat(0x7fff);
+    const many = Array.from({ length: 100_000 }, (_, id) => id + 1);
+    const [unknown, wide] =
+      (await alter(broker, 0, [long, 0, [1]], ["demo", 0, many])).responses
+        .map(({ partitions: [one] }) => one);
+    assertEquals(unknown.errorCode, 3);
+    assertEquals(unknown.errorMessage?.length, 1003);
+    assertEquals(
+      wide.errorMessage,
+      "The replicas cannot be on brokers 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 " +
+        "and 99990 more: there is no broker 5",
+    );
+    const partitions = Array.from({ length: 1002 }, (_, index) => ({
+      partitionIndex: index + 2,
+      replicas: null,
+    }));
+    const { responses } = await broker.call(
+      alterPartitionReassignmentsApi,
+      1,
+      { topics: [{ name: "demo", partitions }] },
+    );
+    const told = responses[0].partitions;
+    assert(told.every(({ errorCode }) => errorCode === 3));
+    assertEquals(
+      told.slice(999).map(({ errorMessage }) => errorMessage !== null),
+      [true, false, false],
+    );
+  });
+});
