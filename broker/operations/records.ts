@@ -25,6 +25,7 @@ import { endNotKnown, isBeyondEnd, outOfRange } from "./read_bounds.ts";
 import { readRecords } from "./read_records.ts";
 import { receiptOf } from "./receipts.ts";
 import type { SchemaGuard } from "./schema_guard.ts";
+import { untilAny } from "./until_any.ts";
 import { readTopicSettings, type TopicConfig } from "../topic_config.ts";
 
 /** Told where the fact happens, so that a batch of 500 counts 500. */
@@ -181,7 +182,14 @@ export class Records implements RecordOperations {
       // What was passed over holds nothing for a reader: the rest may.
       if (hasPassed && position < replica.lastStableOffset) {
         await new Promise<void>((go) => environment.timers.soon(go));
-      } else await replica.waitReadable(leftMs, options.signal);
+      } else {
+        const { signal } = options;
+        await untilAny(
+          environment.timers,
+          { waitMs: leftMs, signal },
+          (finish) => [replica.onReadable(finish)],
+        );
+      }
     }
   }
 

@@ -7,19 +7,19 @@ import type { Timers } from "../environment.ts";
  */
 export function untilAny(
   timers: Timers,
-  { waitMs, signal }: { waitMs: number; signal: AbortSignal },
+  { waitMs, signal }: { waitMs: number; signal?: AbortSignal },
   listen: (finish: () => void) => (() => void)[],
 ): Promise<void> {
   return new Promise((resolve) => {
     let takeBacks: (() => void)[] = [];
     const finish = () => {
       timer.cancel();
-      signal.removeEventListener("abort", finish);
+      signal?.removeEventListener("abort", finish);
       for (const takeBack of takeBacks) takeBack();
       resolve();
     };
     const timer = timers.after(waitMs, finish);
-    signal.addEventListener("abort", finish, { once: true });
+    signal?.addEventListener("abort", finish, { once: true });
     takeBacks = listen(finish);
   });
 }

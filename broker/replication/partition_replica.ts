@@ -18,12 +18,9 @@ import type { Environment } from "../environment.ts";
 import type { Logger } from "../logger.ts";
 import type { NewRecord } from "../operations/operations.ts";
 import type { TopicSettings } from "../topic_config.ts";
-import {
-  type AppendBudget,
-  AppendQueue,
-  type ProducerFields,
-} from "./append_queue.ts";
-import type { AckWait, Appended, AppendOptions, Waiter } from "./appends.ts";
+import type { AppendBudget, ProducerFields } from "./append_queue.ts";
+import { Appender } from "./appender.ts";
+import type { AckWait, Appended, AppendOptions } from "./appends.ts";
 import type { FetchAnswer } from "./fetch_source.ts";
 import {
   type Applied,
@@ -77,7 +74,7 @@ export class PartitionReplica {
   readonly log: Log;
   readonly #parts: ReplicaParts;
   readonly #safeEnd: SafeEnd;
-  readonly #queue: AppendQueue<Waiter>;
+  readonly #appender: Appender;
   readonly #world: LeaderWorld;
   readonly #firstAppends: OneATurn;
   #leader: LeaderRole | undefined;
@@ -105,19 +102,10 @@ export class PartitionReplica {
         this.#follower?.lookAtDisk();
       },
     });
-    this.#queue = new AppendQueue({
-      soon: (work) =>
-        this.#parts.isPrepared
-          ? environment.timers.soon(work)
-          : options.firstAppends.add(work),
-      budget: options.budget,
-      drain: (batches) => {
-        if (this.#leader !== undefined) return this.#leader.append(batches);
-        const failure = this.notLeader();
-        for (const { appends } of batches) {
-          for (const { done } of appends) done.done(failure);
-        }
-      },
+    this.#appender = new Appender({
+      ...options,
+      parts: this.#parts,
+      leader: () => this.#leader,
     });
     this.#parts.highWatermark.reset(log.logStartOffset);
   }
@@ -200,7 +188,7 @@ export class PartitionReplica {
     this.#leader = new LeaderRole({
       parts: this.#parts,
       safeEnd: this.#safeEnd,
-      queue: this.#queue,
+      queue: this.#appender.queue,
       world: this.#world,
       state,
     });
@@ -282,55 +270,21 @@ export class PartitionReplica {
     return this.#parts.notLeader();
   }
 
-  /**
-   * Resolves when every in-sync replica has the records as durable as the
-   * topic's level says.
-   */
+  /** As `Appender.appendRecords` has it. */
   appendRecords(
     records: readonly NewRecord[],
     options: AppendOptions & { producer?: ProducerFields },
   ): Promise<Appended | Failure> {
-    return new Promise((resolve) => {
-      const refusal = this.#refusal("inSync");
-      if (refusal !== undefined) return resolve(refusal);
-      const queuedAtMs = this.#parts.environment.clock.nowMs();
-      this.#queue.addRecords(records, queuedAtMs, options.producer, {
-        timeoutMs: options.timeoutMs,
-        wait: "inSync",
-        queuedAtMs,
-        onStored: options.onStored,
-        outlivesLeader: options.outlivesLeader ?? false,
-        done: resolve,
-      });
-    });
+    return this.#appender.appendRecords(records, options);
   }
 
-  /**
-   * Appends a batch that was checked before; its offset and epoch are stamped
-   * into `bytes`.
-   */
+  /** As `Appender.appendBatch` has it. */
   appendBatch(
     bytes: Uint8Array,
     recordCount: number,
     options: AppendOptions & { wait: AckWait },
   ): Promise<Appended | Failure> {
-    return new Promise((resolve) => {
-      const refusal = this.#refusal(options.wait);
-      if (refusal !== undefined) return resolve(refusal);
-      this.#queue.addBatch(bytes, recordCount, {
-        timeoutMs: options.timeoutMs,
-        wait: options.wait,
-        queuedAtMs: this.#parts.environment.clock.nowMs(),
-        onStored: options.onStored,
-        outlivesLeader: options.outlivesLeader ?? false,
-        done: resolve,
-      });
-    });
-  }
-
-  #refusal(wait: AckWait): Failure | undefined {
-    if (this.#leader === undefined || this.#isStopping) return this.notLeader();
-    return this.#leader.refusal(wait);
+    return this.#appender.appendBatch(bytes, recordCount, options);
   }
 
   /**
@@ -371,22 +325,6 @@ export class PartitionReplica {
   /** Calls once when there may be more to read, or this broker stops leading. */
   onReadable(callback: () => void): () => void {
     return this.#parts.highWatermark.onChange(callback);
-  }
-
-  /** Resolves when there may be more to read, or the time is up. */
-  waitReadable(waitMs: number, signal?: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const finish = () => {
-        timer.cancel();
-        takeBack();
-        signal?.removeEventListener("abort", finish);
-        resolve();
-      };
-      const timer = this.#parts.environment.timers.after(waitMs, finish);
-      const takeBack = this.onReadable(finish);
-      signal?.addEventListener("abort", finish, { once: true });
-      if (signal?.aborted) finish();
-    });
   }
 
   /**
@@ -474,8 +412,7 @@ export class PartitionReplica {
   stop(): void {
     this.#isStopping = true;
     this.keepNoWaits();
-    const queued = this.#queue.take();
-    this.#leader?.append(queued);
+    this.#appender.stop();
     this.#safeEnd.stop();
   }
 
