@@ -116,8 +116,9 @@ export class FactsWatch {
         }`,
       );
     }
-    for (const machine of this.#cluster.machines) {
-      if (!fact.isr.includes(machine.id)) machine.wipedPartitions.delete(name);
+    const mayLead = [...isr, ...eligible ?? []];
+    for (const { id, wipedPartitions } of this.#cluster.machines) {
+      if (!mayLead.includes(id)) wipedPartitions.delete(name);
     }
     const onChange = this.#onChange;
     this.#onChange = undefined;

@@ -45,6 +45,21 @@ const FAULTS = {
     }
   },
 
+  /** Always of the same machine, so that no other one loses anything. */
+  onePower: (context) => {
+    const { world, cluster, random } = context;
+    const machine = cluster.machines[world.seed % 3];
+    if (random.chance(0.3)) {
+      const operations = random.integer(0, 30);
+      world.say("FAULT", `power in ${operations} writes of ${machine.name}`);
+      machine.disk.diesAfter = { operations, kind: "power" };
+    } else {
+      world.say("FAULT", `power of ${machine.name} goes`);
+      cluster.losePower(machine);
+    }
+    world.schedule(random.between(200, 3000), () => switchOn(cluster, machine));
+  },
+
   /** In the middle of whatever the disk is asked to do next. */
   deathInWrite: (context) => {
     const { world, cluster, random } = context;
@@ -208,9 +223,15 @@ const FAULTS = {
     cluster.losePower(machine);
     // Nobody changes disks within a lease, in which the old one still counts.
     world.schedule(random.between(2000, 4000), () => {
-      const isOnlyCopy = [...facts.all()].some(({ fact: { isr } }) =>
-        isr.length === 1 && isr[0] === machine.id
-      );
+      // One that is off may have lost its page cache.
+      const isOnlyCopy = [...facts.all()].some(({ fact }) => {
+        const { isr, eligible = [] } = fact;
+        const others = isr.filter((id) =>
+          id !== machine.id && cluster.machines[id - 1].process?.isAlive
+        );
+        const isOneOfTwo = eligible.includes(machine.id) && isr.length === 1;
+        return isr.includes(machine.id) ? others.length === 0 : isOneOfTwo;
+      });
       // One in a simulation: two could take all copies after each other.
       const isSecond = cluster.machines.some(({ wipedAtMs }) => wipedAtMs);
       // It may have run again meanwhile.
@@ -221,8 +242,10 @@ const FAULTS = {
       if (mayGo) {
         world.say("FAULT", `${machine.name} has a new disk`);
         cluster.replaceDisk(machine);
-        for (const { name, fact } of facts.all()) {
-          if (fact.isr.includes(machine.id)) machine.wipedPartitions.add(name);
+        for (const { name, fact: { isr, eligible = [] } } of facts.all()) {
+          if ([...isr, ...eligible].includes(machine.id)) {
+            machine.wipedPartitions.add(name);
+          }
         }
       }
       switchOn(cluster, machine);
@@ -254,7 +277,12 @@ const FAULTS = {
 } as const satisfies Record<string, MakeFault>;
 
 export type FaultName = keyof typeof FAULTS;
-export const FAULT_NAMES = Object.keys(FAULTS) as readonly FaultName[];
+
+/** Those that only plans for one danger have (`plans.ts`). */
+const NAMED_ONLY: ReadonlySet<FaultName> = new Set(["onePower"]);
+
+export const FAULT_NAMES: readonly FaultName[] =
+  (Object.keys(FAULTS) as FaultName[]).filter((name) => !NAMED_ONLY.has(name));
 
 export function makeFault(name: FaultName, context: FaultContext): void {
   FAULTS[name](context);

@@ -3,16 +3,22 @@
  * timeline. Owns the flags and what is printed; exits with 1 when a rule was
  * broken, with 2 when the flags are wrong.
  */
+import { namedPlan, PLAN_NAMES, type PlanName } from "./plans.ts";
 import { type Outcome, simulate } from "./simulation.ts";
+import type { Task } from "./worker.ts";
 
 const USAGE = `Usage: deno task sim [--seeds=100] [--from=1] [--workers=cores]
-       deno task sim --seed=N     one seed, with all that happened`;
+       deno task sim --seed=N     one seed, with all that happened
+       --plan=NAME                concentrates on one danger: ${
+  PLAN_NAMES.join(", ")
+}`;
 
 /** Lines of a failing seed that are shown; the rest is a replay away. */
 const SHOWN_LINES = 40;
 
 interface Flags {
   readonly seed: number | undefined;
+  readonly plan: PlanName | undefined;
   readonly seeds: number;
   readonly from: number;
   readonly workers: number;
@@ -20,7 +26,13 @@ interface Flags {
 
 function readFlags(given: readonly string[]): Flags | string {
   const values = new Map<string, number>();
+  let plan: PlanName | undefined;
   for (const flag of given) {
+    const named = PLAN_NAMES.find((name) => flag === `--plan=${name}`);
+    if (named !== undefined) {
+      plan = named;
+      continue;
+    }
     const [, name, digits] = /^--(seed|seeds|from|workers)=(\d{1,15})$/
       .exec(flag) ?? [];
     if (name === undefined) return `I do not understand ${flag}`;
@@ -28,6 +40,7 @@ function readFlags(given: readonly string[]): Flags | string {
   }
   return {
     seed: values.get("seed"),
+    plan,
     seeds: values.get("seeds") ?? 100,
     from: values.get("from") ?? 1,
     workers: Math.max(
@@ -37,19 +50,25 @@ function readFlags(given: readonly string[]): Flags | string {
   };
 }
 
-async function runOne(seed: number): Promise<boolean> {
-  const outcome = await simulate({ seed, keepsTrace: true });
+async function runOne(
+  seed: number,
+  name: PlanName | undefined,
+): Promise<boolean> {
+  const plan = name && namedPlan(name, seed);
+  const outcome = await simulate({ seed, plan, keepsTrace: true });
   console.log(outcome.lines.join("\n"));
-  console.log(verdictOf(outcome));
+  console.log(verdictOf(outcome, name));
   return outcome.violation === undefined;
 }
 
-async function runMany({ from, seeds, workers }: Flags): Promise<boolean> {
+async function runMany(
+  { from, seeds, workers, plan }: Flags,
+): Promise<boolean> {
   const startMs = performance.now();
   const failed: number[] = [];
   const sums = { events: 0, acknowledgements: 0, elections: 0, seconds: 0 };
   let next = from;
-  const take = () => next < from + seeds ? next++ : undefined;
+  const take = () => next < from + seeds ? { seed: next++, plan } : undefined;
   const onOutcome = (outcome: Outcome) => {
     sums.events += outcome.events;
     sums.acknowledgements += outcome.acknowledgements;
@@ -58,7 +77,7 @@ async function runMany({ from, seeds, workers }: Flags): Promise<boolean> {
     if (outcome.violation === undefined) return;
     failed.push(outcome.seed);
     console.log(outcome.lines.slice(-SHOWN_LINES).join("\n"));
-    console.log(`${verdictOf(outcome)}\n`);
+    console.log(`${verdictOf(outcome, plan)}\n`);
   };
   await Promise.all(
     Array.from({ length: workers }, () => work(take, onOutcome)),
@@ -77,7 +96,7 @@ async function runMany({ from, seeds, workers }: Flags): Promise<boolean> {
 
 /** One worker, from seed to seed. */
 function work(
-  take: () => number | undefined,
+  take: () => Task | undefined,
   onOutcome: (outcome: Outcome) => void,
 ): Promise<void> {
   const worker = new Worker(new URL("./worker.ts", import.meta.url), {
@@ -85,8 +104,8 @@ function work(
   });
   return new Promise((resolve, reject) => {
     const goOn = () => {
-      const seed = take();
-      if (seed !== undefined) return worker.postMessage(seed);
+      const task = take();
+      if (task !== undefined) return worker.postMessage(task);
       worker.terminate();
       resolve();
     };
@@ -99,10 +118,14 @@ function work(
   });
 }
 
-function verdictOf({ seed, violation, hash, simulatedMs }: Outcome): string {
+function verdictOf(
+  { seed, violation, hash, simulatedMs }: Outcome,
+  plan: PlanName | undefined,
+): string {
+  const flag = plan === undefined ? "" : ` --plan=${plan}`;
   const verdict = violation === undefined
     ? "all rules held"
-    : `BROKEN: ${violation}\n  replay it: deno task sim --seed=${seed}`;
+    : `BROKEN: ${violation}\n  replay it: deno task sim --seed=${seed}${flag}`;
   return `seed ${seed} (${
     (simulatedMs / 1000).toFixed(1)
   } s, trace ${hash}): ${verdict}`;
@@ -115,5 +138,5 @@ if (typeof flags === "string") {
 }
 const isFine = flags.seed === undefined
   ? await runMany(flags)
-  : await runOne(flags.seed);
+  : await runOne(flags.seed, flags.plan);
 Deno.exit(isFine ? 0 : 1);

@@ -20,22 +20,26 @@ const TIMEOUT_MS = 60_000;
 
 /** What the client was told of its transactions, by their numbers. */
 export class TransactionHistory {
-  readonly committed = new Set<number>();
-  readonly aborted = new Set<number>();
+  readonly committed = new Set<string>();
+  readonly aborted = new Set<string>();
 
   /** What is wrong with what a reader of committed records found. */
   fault(found: readonly string[]): string | undefined {
-    const numbers = found.map(Number);
-    for (const [i, number] of numbers.entries()) {
-      if (this.aborted.has(number)) {
-        return `transaction ${number} was aborted and can be read`;
+    const last = new Map<string, number>();
+    for (const value of found) {
+      if (this.aborted.has(value)) {
+        return `transaction ${value} was aborted and can be read`;
       }
-      if (i > 0 && number <= numbers[i - 1]) {
-        return `transaction ${number} comes after ${numbers[i - 1]}`;
+      const [producer, text] = value.split(":");
+      const number = Number(text);
+      const before = last.get(producer) ?? 0;
+      if (number <= before) {
+        return `transaction ${value} comes after ${before}`;
       }
+      last.set(producer, number);
     }
-    const there = new Set(numbers);
-    const lost = [...this.committed].find((number) => !there.has(number));
+    const there = new Set(found);
+    const lost = [...this.committed].find((value) => !there.has(value));
     return lost === undefined
       ? undefined
       : `transaction ${lost} was committed and cannot be read`;
@@ -109,14 +113,20 @@ export class Transactor extends KafkaClient {
       producerEpoch,
       committed,
     }, ({ errorCode }) => errorCode);
-    this.#history[committed ? "committed" : "aborted"].add(number);
+    this.#history[committed ? "committed" : "aborted"].add(
+      this.#valueOf(number),
+    );
     this.say(`${committed ? "committed" : "aborted"} ${number}`);
+  }
+
+  #valueOf(number: number): string {
+    return `${this.name}:${number}`;
   }
 
   async #produce(number: number, partition: number): Promise<void> {
     const { name: topic } = this.#topic;
     const sequence = this.#sequences.get(partition) ?? 0;
-    const value = String(number);
+    const value = this.#valueOf(number);
     const builder = new RecordBatchBuilder({
       ...this.#identity,
       baseSequence: sequence,
