@@ -1,22 +1,6 @@
 import { assert } from "../support/assert.ts";
-import { BROKEN_VARIANTS, type BrokenVariant } from "./broken_variants.ts";
-import { type Outcome, simulate } from "./simulation.ts";
-
-/** The first seed that shows it. */
-export async function firstCaught(
-  { seeds, seams, plan, patch }: BrokenVariant,
-): Promise<Outcome | undefined> {
-  for (let seed = 1; seed <= seeds; seed++) {
-    const mend = patch?.();
-    try {
-      const outcome = await simulate({ seed, seams, plan });
-      if (outcome.violation !== undefined) return outcome;
-    } finally {
-      mend?.();
-    }
-  }
-  return undefined;
-}
+import { BROKEN_VARIANTS } from "./broken_variants.ts";
+import { firstCaught } from "./variant_runs.ts";
 
 for (const variant of BROKEN_VARIANTS) {
   Deno.test(`The simulation catches that ${variant.name}`, async () => {

@@ -35,6 +35,8 @@ export interface Seams {
 export interface ClusterOptions {
   readonly brokers: number;
   readonly links: LinkOptions;
+  /** Of the machines in order: how fast their clocks run; 1 where not told. */
+  readonly clockRates?: readonly number[];
   readonly seams?: Seams;
 }
 
@@ -51,6 +53,8 @@ export interface Machine {
   running: RunningBroker | undefined;
   room: Room | undefined;
   wallOffsetMs: number;
+  /** How fast its clock runs; 1: right. */
+  readonly clockRate: number;
   /** When its disk was replaced. */
   wipedAtMs: number | undefined;
   /** Where it still counts as in sync, as `topic-index`, without a copy. */
@@ -74,6 +78,10 @@ export class Cluster {
   readonly machines: Machine[] = [];
   /** Names of clients, also of those that are done. */
   readonly clients: string[] = [];
+  /** Is told of files on machines that are about to be renamed or to go. */
+  onFileChange:
+    | ((machine: Machine, kind: "rename" | "remove", path: string) => void)
+    | undefined;
   readonly #options: ClusterOptions;
   readonly #random: SeededRandom;
   #isCalm = false;
@@ -132,10 +140,13 @@ export class Cluster {
       running: undefined,
       room: undefined,
       wallOffsetMs: 0,
+      clockRate: this.#options.clockRates?.[id - 1] ?? 1,
       wipedAtMs: undefined,
       wipedPartitions: new Set(),
       uncleanEnds: [],
     };
+    machine.disk.onChange = (kind, path) =>
+      this.onFileChange?.(machine, kind, path);
     this.machines.push(machine);
     return machine;
   }
@@ -179,6 +190,7 @@ export class Cluster {
     const { world } = this;
     const process = new SimulatedProcess(world, machine.name);
     process.wallOffsetMs = machine.wallOffsetMs;
+    process.clockRate = machine.clockRate;
     machine.process = process;
     machine.disk.process = process;
     machine.room = undefined;

@@ -34,6 +34,8 @@ export class MachineDisk {
   /** The process dies in so many operations, this one half done. */
   diesAfter: { operations: number; kind: DeathKind } | undefined;
   process: SimulatedProcess | undefined;
+  /** Is told of files that are about to be renamed or to go. */
+  onChange: ((kind: "rename" | "remove", path: string) => void) | undefined;
 
   constructor(world: World, name: string) {
     this.#world = world;
@@ -69,7 +71,8 @@ export class MachineDisk {
 
   #fault(operation: DiskOperation): Fault | undefined {
     if (operation.kind === "read") return undefined;
-    const { sizeBytes } = operation;
+    const { kind, path, sizeBytes } = operation;
+    if (kind === "rename" || kind === "remove") this.onChange?.(kind, path);
     const part = () => Math.floor(this.#random.float() * (sizeBytes + 1));
     const { diesAfter } = this;
     if (diesAfter !== undefined && diesAfter.operations-- <= 0) {
@@ -79,7 +82,7 @@ export class MachineDisk {
       this.process?.die(diesAfter.kind);
       return { kind: "error", writtenBytes };
     }
-    if (operation.kind !== "write" && operation.kind !== "sync") return;
+    if (kind !== "write" && kind !== "sync") return;
     if (this.errors > 0 && this.#random.chance(this.errors)) {
       return { kind: "error", writtenBytes: part() };
     }

@@ -8,6 +8,7 @@ Deno.test("The cluster keeps its promises in the seeds 1 to 100", async () => {
   assert(sum(outcomes.map((each) => each.acknowledgements)) > 10_000);
   assert(sum(outcomes.map((each) => each.reads)) > 10_000);
   assert(sum(outcomes.map((each) => each.elections)) > 300);
+  assert(sum(outcomes.map((each) => each.cleanings)) > 1_000);
 });
 
 for (const { seed, plan, found } of REGRESSION_SEEDS) {

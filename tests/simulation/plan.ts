@@ -3,6 +3,7 @@
  * who produces and reads, how the network is, and which kinds of faults come how
  * often. Pure; owns nothing that runs.
  */
+import { type Extras, extrasOf } from "./extras.ts";
 import { FAULT_NAMES, type FaultName } from "./faults.ts";
 import type { TopicSpec } from "./history.ts";
 import type { LinkOptions } from "./links.ts";
@@ -29,6 +30,8 @@ export interface Plan {
   readonly meanFaultGapMs: number;
   /** How long the load and the faults last. */
   readonly durationMs: number;
+  /** What came later, with random numbers of its own. */
+  readonly extras: Extras;
 }
 
 export function planOf(seed: number): Plan {
@@ -60,6 +63,7 @@ export function planOf(seed: number): Plan {
     faults: faultsOf(random),
     meanFaultGapMs: random.pick([250, 600, 1500]),
     durationMs: random.integer(3_000, 8_000),
+    extras: extrasOf(seed),
   };
 }
 

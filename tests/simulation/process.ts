@@ -18,6 +18,8 @@ export class SimulatedProcess {
   readonly random: SeededRandom;
   /** What this machine's clock shows more than it should. */
   wallOffsetMs = 0;
+  /** How fast this machine's clock runs; 1: right. */
+  clockRate = 1;
   #isAlive = true;
   #isPaused = false;
   #waiting: (() => void)[] = [];
@@ -91,13 +93,20 @@ export class SimulatedProcess {
   }
 
   readonly clock: Clock = {
-    nowMs: () => Math.floor(this.world.wallMs + this.wallOffsetMs),
-    monotonicMs: () => this.world.nowMs,
+    nowMs: () => {
+      const { wallMs, nowMs } = this.world;
+      const driftMs = nowMs * (this.clockRate - 1);
+      return Math.floor(wallMs + driftMs + this.wallOffsetMs);
+    },
+    monotonicMs: () => this.world.nowMs * this.clockRate,
   };
 
   readonly timers: Timers = {
     after: (delayMs, callback) =>
-      this.after(delayMs + this.random.float() * LATE_MS, callback),
+      this.after(
+        delayMs / this.clockRate + this.random.float() * LATE_MS,
+        callback,
+      ),
     soon: (callback) => void this.after(TURN_MS, callback),
   };
 

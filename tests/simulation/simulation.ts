@@ -7,7 +7,12 @@ import { Checks } from "./checks.ts";
 import { Client, type Load } from "./clients/client.ts";
 import { Committer } from "./clients/committer.ts";
 import { GroupDeliveries, GroupMember } from "./clients/group_member.ts";
-import { HttpClient } from "./clients/http_client.ts";
+import {
+  Errand,
+  makeTopic,
+  type NewTopic,
+  readToEnd,
+} from "./clients/errand.ts";
 import { HttpProducer } from "./clients/http_producer.ts";
 import { HttpReader } from "./clients/http_reader.ts";
 import { KafkaProducer } from "./clients/kafka_producer.ts";
@@ -16,13 +21,11 @@ import { Operator } from "./clients/operator.ts";
 import { Cluster, type Seams, told } from "./cluster.ts";
 import { TransactionHistory, Transactor } from "./clients/transactor.ts";
 import { FactsWatch } from "./facts_watch.ts";
+import { ExtraParts } from "./extra_parts.ts";
+import { NO_EXTRAS } from "./extras.ts";
 import { endFaults, type FaultContext, makeFault } from "./faults.ts";
-import {
-  type FoundRecord,
-  History,
-  type PartitionHistory,
-  type TopicSpec,
-} from "./history.ts";
+import { type FoundRecord, History, type TopicSpec } from "./history.ts";
+import { withSmallLimits } from "./limits.ts";
 import { type Plan, planOf } from "./plan.ts";
 import { SimulatedCrash } from "../support/memory_file_system.ts";
 import { Violation, World } from "./world.ts";
@@ -52,11 +55,13 @@ export interface Outcome {
   readonly acknowledgements: number;
   readonly reads: number;
   readonly elections: number;
+  readonly cleanings: number;
 }
 
 export async function simulate(options: SimulationOptions): Promise<Outcome> {
   const simulation = new Simulation(options);
   const release = watchForStrays(simulation.world);
+  const mendLimits = withSmallLimits(simulation.plan.extras);
   try {
     await simulation.run();
   } catch (fault) {
@@ -64,6 +69,7 @@ export async function simulate(options: SimulationOptions): Promise<Outcome> {
       simulation.world.violated(`the simulation itself failed: ${told(fault)}`);
     }
   } finally {
+    mendLimits();
     release();
   }
   return simulation.outcome();
@@ -86,31 +92,14 @@ function watchForStrays(world: World): () => void {
   };
 }
 
-/** A client that does one thing and ends. */
-class Errand extends HttpClient {
-  readonly #errand: (client: HttpClient) => Promise<void>;
-
-  constructor(
-    load: Load,
-    name: string,
-    errand: (client: HttpClient) => Promise<void>,
-  ) {
-    super(load, name);
-    this.#errand = errand;
-  }
-
-  override run(): Promise<void> {
-    return this.#errand(this);
-  }
-}
-
 class Simulation {
   readonly world: World;
-  readonly #plan: Plan;
+  readonly plan: Plan;
   readonly #cluster: Cluster;
   readonly #history: History;
   readonly #facts: FactsWatch;
   readonly #checks: Checks;
+  readonly #extras: ExtraParts;
   readonly #faults: FaultContext;
   readonly #transactional: TopicSpec = {
     name: "transactions",
@@ -126,10 +115,11 @@ class Simulation {
   constructor({ seed, keepsTrace, seams, plan }: SimulationOptions) {
     this.world = new World({ seed, keepsTrace });
     const { world } = this;
-    this.#plan = { ...planOf(seed), ...plan };
+    this.plan = { ...planOf(seed), ...plan };
     this.#cluster = new Cluster(world, {
-      brokers: this.#plan.brokers,
-      links: { ...this.#plan.links, loss: 0 },
+      brokers: this.plan.brokers,
+      links: { ...this.plan.links, loss: 0 },
+      clockRates: this.plan.extras.clockRates,
       seams,
     });
     this.#history = new History(world, this.#cluster.machines);
@@ -151,10 +141,17 @@ class Simulation {
       world,
       cluster: this.#cluster,
       checks: this.#checks,
-      topics: [...this.#plan.topics],
+      topics: [...this.plan.topics],
       isOver: false,
-      pauseMs: this.#plan.pauseMs,
+      pauseMs: this.plan.pauseMs,
     };
+    this.#extras = new ExtraParts({
+      world,
+      cluster: this.#cluster,
+      facts: this.#facts,
+      load: this.#load,
+      extras: this.plan.extras,
+    });
   }
 
   outcome(): Outcome {
@@ -169,19 +166,22 @@ class Simulation {
       acknowledgements: this.#history.acknowledgements,
       reads: this.#history.reads,
       elections: this.#facts.elections,
+      cleanings: this.#extras.cleanings,
     };
   }
 
   async run(): Promise<void> {
     const { world } = this;
-    world.say("PLAN", JSON.stringify(this.#plan));
+    const { extras, ...plan } = this.plan;
+    world.say("PLAN", JSON.stringify(plan));
+    if (extras !== NO_EXTRAS) world.say("PLAN", JSON.stringify(extras));
     for (const machine of this.#cluster.machines) this.#cluster.start(machine);
     await this.#makeTopics();
     this.#startLoad();
     this.#sampleAgain();
     this.#faultAgain();
-    this.#cluster.links.options = this.#plan.links;
-    const endMs = world.nowMs + this.#plan.durationMs;
+    this.#cluster.links.options = this.plan.links;
+    const endMs = world.nowMs + this.plan.durationMs;
     await world.run(endMs, () => false);
     this.#stopAtViolation();
     this.#load.isOver = true;
@@ -229,20 +229,21 @@ class Simulation {
   }
 
   get #allTopics(): TopicSpec[] {
-    const { topics, transactors } = this.#plan;
+    const { topics, transactors } = this.plan;
     return transactors > 0 ? [...topics, this.#transactional] : [...topics];
   }
 
   async #makeTopics(): Promise<void> {
-    for (const topic of this.#allTopics) {
+    for (const topic of this.#allTopics) this.#history.add(topic);
+    const all = this.#allTopics.map((topic) => this.#newTopic(topic));
+    for (const topic of [...all, ...this.#extras.topics]) {
       this.#begin(
         new Errand(
           this.#load,
           `maker of ${topic.name}`,
-          (client) => this.#make(client, topic),
+          (client) => makeTopic(client, topic),
         ),
       );
-      this.#history.add(topic);
     }
     await this.#until(
       START_MS,
@@ -251,27 +252,19 @@ class Simulation {
     );
   }
 
-  async #make(client: HttpClient, topic: TopicSpec): Promise<void> {
-    const { segmentBytes, topicConfig } = this.#plan;
+  #newTopic(topic: TopicSpec): NewTopic {
+    const { segmentBytes, topicConfig } = this.plan;
+    const { name, partitions, replicationFactor } = topic;
     const config = {
       ...topicConfig,
       ...topic.level === "cache" ? { "flush.messages": "1000000" } : {},
       ...segmentBytes === undefined ? {} : { "segment.bytes": segmentBytes },
     };
-    for (;;) {
-      const answer = await client.call("POST", "/create-topic", {
-        topic: topic.name,
-        partitions: topic.partitions,
-        replicationFactor: topic.replicationFactor,
-        config,
-      });
-      if (answer?.status === 200) return;
-      await client.backOff();
-    }
+    return { name, partitions, replicationFactor, config };
   }
 
   #startLoad(): void {
-    const plan = this.#plan;
+    const plan = this.plan;
     const random = this.world.random("load");
     const load = this.#load;
     for (let i = 1; i <= plan.httpProducers; i++) {
@@ -308,10 +301,11 @@ class Simulation {
       this.#begin(new Operator(load, `operator-${i}`, this.#history));
     }
     this.#startGroup();
+    for (const client of this.#extras.clients()) this.#begin(client);
   }
 
   #startGroup(): void {
-    const [topic] = this.#plan.topics;
+    const [topic] = this.plan.topics;
     const deliveries = new GroupDeliveries();
     const places = this.#history.partitions.filter((each) =>
       each.topic === topic
@@ -320,7 +314,7 @@ class Simulation {
       places.every(({ partition, acknowledgedEnd }) =>
         deliveries.missing(topic.name, partition, acknowledgedEnd) === undefined
       );
-    for (let i = 1; i <= this.#plan.groupMembers; i++) {
+    for (let i = 1; i <= this.plan.groupMembers; i++) {
       this.#begin(
         new GroupMember(this.#load, `member-${i}`, {
           group: "workers",
@@ -335,12 +329,13 @@ class Simulation {
   #sampleAgain(): void {
     this.world.schedule(SAMPLE_MS, () => {
       this.#checks.sample();
+      this.#extras.sample();
       this.#sampleAgain();
     });
   }
 
   #faultAgain(): void {
-    const { faults, meanFaultGapMs } = this.#plan;
+    const { faults, meanFaultGapMs } = this.plan;
     if (faults.length === 0) return;
     const { random } = this.#faults;
     this.world.schedule(100 + random.exponential(meanFaultGapMs), () => {
@@ -363,7 +358,8 @@ class Simulation {
         disagreement = `${partition.name}: ${reason}`;
         return false;
       }
-      return true;
+      disagreement = this.#extras.disagreement();
+      return disagreement === undefined;
     };
     await this.#until(RECOVERY_MS, isDone, () =>
       [
@@ -375,6 +371,14 @@ class Simulation {
   }
 
   async #readAll(): Promise<void> {
+    for (const client of this.#extras.lastErrands()) {
+      this.#begin(client);
+      await this.#until(
+        START_MS,
+        () => this.#running.size === 0,
+        () => `the ${client.name} does not come to its end`,
+      );
+    }
     for (const partition of this.#history.partitions) {
       const found: FoundRecord[] = [];
       this.#begin(
@@ -398,38 +402,5 @@ class Simulation {
         this.world.violated(`${partition.name}: ${fault}`);
       }
     }
-  }
-}
-
-/** A leader that is new may not know yet how much of its log can be read. */
-const LATE_MS = 3_000;
-
-async function readToEnd(
-  client: HttpClient,
-  partition: PartitionHistory,
-  found: FoundRecord[],
-): Promise<void> {
-  const { topic, partition: index, knownEnd } = partition;
-  const startMs = client.nowMs;
-  let offset = 0;
-  for (;;) {
-    const answer = await client.call(
-      "GET",
-      `/v1/topics/${topic.name}/partitions/${index}/records` +
-        `?offset=${offset}&max=1000`,
-    );
-    if (answer?.status !== 200) {
-      await client.backOff();
-      continue;
-    }
-    for (const { offset, message } of answer.body.records) {
-      found.push({ offset, value: message });
-    }
-    if (answer.body.nextOffset === offset) {
-      const isAll = offset >= knownEnd && offset >= answer.body.highWatermark;
-      if (isAll || client.nowMs > startMs + LATE_MS) return;
-      await client.backOff();
-    }
-    offset = answer.body.nextOffset;
   }
 }

@@ -52,9 +52,9 @@ export abstract class Client {
   }
 
   /** Before the next request of a client at ease. */
-  pause(): Promise<void> {
+  pause(times = 1): Promise<void> {
     return this.process.sleep(
-      this.process.random.exponential(this.load.pauseMs),
+      this.process.random.exponential(times * this.load.pauseMs),
     );
   }
 

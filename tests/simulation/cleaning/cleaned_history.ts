@@ -1,0 +1,285 @@
+/**
+ * What clients were told of a partition whose log is cleaned: what is stored, and
+ * what was asked to be deleted. Owns the rules on what may be gone (Kafka's, NOTES
+ * 4.10): a log begins only where an age, a size or a request lets it, what is
+ * compacted away has a later record of its key, and no offset is used twice.
+ * Refuses to look inside the brokers.
+ */
+import type { CleanedTopic } from "../extras.ts";
+import type { World } from "../world.ts";
+import type { LatestClock } from "./latest_clock.ts";
+
+export interface KeyedRecord {
+  readonly key: string;
+  /** Null: a tombstone. */
+  readonly value: string | null;
+  readonly timestampMs: number;
+}
+
+export interface PlacedRecord extends KeyedRecord {
+  readonly offset: number;
+}
+
+interface Known extends KeyedRecord {
+  /** It was first sent then, or later. */
+  readonly sentMs: number;
+  isAcknowledged: boolean;
+}
+
+/** A reader passed over these at that time. */
+interface Passed {
+  readonly from: number;
+  readonly to: number;
+  readonly atMs: number;
+  readonly latestWallMs: number;
+}
+
+export interface CleanedHistoryOptions {
+  readonly world: World;
+  readonly clock: LatestClock;
+  readonly topic: CleanedTopic;
+  /** False when a replica may have missed what was stored since then. */
+  isWholeSince(sinceMs: number): boolean;
+}
+
+export class CleanedHistory {
+  readonly topic: CleanedTopic;
+  readonly #options: CleanedHistoryOptions;
+  readonly #known = new Map<number, Known>();
+  /** When values were first sent. */
+  readonly #sentMs = new Map<string, number>();
+  readonly #passed: Passed[] = [];
+  /** Deletion up to there was asked for. */
+  #mayBeErasedTo = 0;
+  /** Deletion up to there was acknowledged. */
+  #erasedTo = 0;
+  /** Up to there the log was too long. */
+  #isTooLongTo = 0;
+  /** The largest log start that was found to be right. */
+  #rightStart = 0;
+  #end = 0;
+
+  constructor(options: CleanedHistoryOptions) {
+    this.topic = options.topic;
+    this.#options = options;
+  }
+
+  get name(): string {
+    return `${this.topic.name}-0`;
+  }
+
+  /** What is below is deleted for good. */
+  get erasedTo(): number {
+    return this.#erasedTo;
+  }
+
+  /** Where the latest log begins that was seen. */
+  get latestStart(): number {
+    return this.#rightStart;
+  }
+
+  /** The end of what was acknowledged or read. */
+  get knownEnd(): number {
+    return this.#end;
+  }
+
+  sending(values: readonly (string | null)[]): void {
+    for (const value of values) {
+      if (value !== null) this.#sentMs.set(value, this.#options.world.nowMs);
+    }
+  }
+
+  acknowledged(record: PlacedRecord, sentMs: number): void {
+    this.#note(record, sentMs, true);
+  }
+
+  read(record: PlacedRecord): void {
+    this.#note(record, this.#sentOf(record), false);
+  }
+
+  /** A client asks for the deletion of what is below `before`. */
+  erasing(before: number): void {
+    this.#mayBeErasedTo = Math.max(this.#mayBeErasedTo, before);
+  }
+
+  /** And was told that it is done. */
+  erased(before: number): void {
+    this.#erasedTo = Math.max(this.#erasedTo, before);
+  }
+
+  /** The log was longer than it may be without what is below `end`. */
+  tooLong(end: number): void {
+    this.#isTooLongTo = Math.max(this.#isTooLongTo, end);
+  }
+
+  /** Somewhere a log begins at `start`, as `who` says: may it? */
+  startsAt(start: number, who: string): void {
+    if (start <= this.#rightStart) return;
+    const granted = Math.max(this.#mayBeErasedTo, this.#isTooLongTo);
+    for (const [offset, known] of this.#known) {
+      if (offset < this.#rightStart || offset >= start) continue;
+      if (offset < granted || this.#isOld(known)) continue;
+      this.#violated(
+        `the log of ${who} begins at ${start}, and record ${offset} ` +
+          `("${known.value}") may not be gone`,
+      );
+    }
+    this.#rightStart = start;
+  }
+
+  /** A reader at `from`, above the log start, got the record at `to` next. */
+  passedOver(from: number, to: number): void {
+    if (from >= to) return;
+    const { world, clock } = this.#options;
+    const at = { atMs: world.nowMs, latestWallMs: clock.wallMs };
+    if (this.topic.policy === "compact") {
+      this.#passed.push({ from, to, ...at });
+      return;
+    }
+    this.#violated(`a reader at ${from} got ${to} next`);
+  }
+
+  /** `found`: all that is readable in the end, from `start` to the end. */
+  checkAll(found: readonly PlacedRecord[], start: number): void {
+    this.startsAt(start, "the leader in the end");
+    const there = new Map(found.map((record) => [record.offset, record]));
+    for (const record of found) {
+      this.read(record);
+      if (record.offset >= this.#erasedTo) continue;
+      this.#violated(
+        `offset ${record.offset} is read in the end, and all below ` +
+          `${this.#erasedTo} was deleted`,
+      );
+    }
+    for (const [offset, known] of this.#known) {
+      if (offset < start || there.has(offset)) continue;
+      this.#checkGone(offset, known, Infinity);
+    }
+    for (const { from, to, atMs, latestWallMs } of this.#passed) {
+      for (let offset = from; offset < to; offset++) {
+        const known = this.#known.get(offset);
+        if (known === undefined) continue;
+        this.#checkGone(offset, known, atMs, latestWallMs);
+      }
+    }
+    if (this.topic.policy === "compact") this.#checkLastValues(found);
+    this.#checkOnce(found);
+  }
+
+  #note(record: PlacedRecord, sentMs: number, isAcknowledged: boolean): void {
+    const { offset, key, value, timestampMs } = record;
+    const known = this.#known.get(offset);
+    this.#end = Math.max(this.#end, offset + 1);
+    if (known === undefined) {
+      const is = { key, value, timestampMs, sentMs, isAcknowledged };
+      this.#known.set(offset, is);
+      this.#checkNewlyKnown(offset, is);
+      return;
+    }
+    known.isAcknowledged ||= isAcknowledged;
+    if (known.key === key && known.value === value) return;
+    this.#violated(
+      `offset ${offset} was "${known.key}" "${known.value}" and is now ` +
+        `"${key}" "${value}"`,
+    );
+  }
+
+  /** It may be gone already: then rightly. */
+  #checkNewlyKnown(offset: number, known: Known): void {
+    const granted = Math.max(this.#mayBeErasedTo, this.#isTooLongTo);
+    if (offset >= this.#rightStart || offset < granted) return;
+    if (this.#isOld(known)) return;
+    this.#violated(
+      `record ${offset} ("${known.value}") was acknowledged or read, and a ` +
+        `log begins at ${this.#rightStart}`,
+    );
+  }
+
+  #isOld({ timestampMs }: KeyedRecord): boolean {
+    const { policy, retentionMs } = this.topic;
+    return policy === "time" &&
+      this.#options.clock.wallMs - timestampMs > retentionMs;
+  }
+
+  #sentOf({ value }: KeyedRecord): number {
+    const sentMs = value === null ? undefined : this.#sentMs.get(value);
+    return sentMs ?? this.#options.world.nowMs;
+  }
+
+  /** It is not there: a later record of its key was, at `atMs`. */
+  #checkGone(
+    offset: number,
+    known: Known,
+    atMs: number,
+    latestWallMs = this.#options.clock.wallMs,
+  ): void {
+    const what = known.isAcknowledged ? "acknowledged" : "read";
+    const record = `record ${offset} ("${known.key}" "${known.value}")`;
+    if (this.topic.policy !== "compact") {
+      return this.#violated(`${record} was ${what} and is lost`);
+    }
+    if (known.value === null && this.#mayForget(known)) return;
+    const { minCompactionLagMs } = this.topic;
+    if (latestWallMs - known.timestampMs <= minCompactionLagMs) {
+      return this.#violated(`${record} is compacted away too early`);
+    }
+    for (const [later, { key, sentMs }] of this.#known) {
+      if (later > offset && key === known.key && sentMs <= atMs) return;
+    }
+    this.#violated(
+      `${record} was ${what} and is gone, with no later record of its key`,
+    );
+  }
+
+  /** A tombstone that may be gone by somebody's clock. */
+  #mayForget({ sentMs }: Known): boolean {
+    return this.#options.clock.mostSince(sentMs) > this.topic.deleteRetentionMs;
+  }
+
+  /** What a reader from the start on ends up with is what was stored last. */
+  #checkLastValues(found: readonly PlacedRecord[]): void {
+    const last = new Map(found.map((record) => [record.key, record]));
+    const stored = new Map<string, [number, Known]>();
+    for (const [offset, known] of this.#known) {
+      const before = stored.get(known.key);
+      if (before === undefined || before[0] < offset) {
+        stored.set(known.key, [offset, known]);
+      }
+    }
+    for (const [key, [offset, known]] of stored) {
+      const record = last.get(key);
+      if (record !== undefined && record.offset >= offset) continue;
+      const isForgotten = known.value === null && this.#mayForget(known);
+      if (isForgotten && record === undefined) continue;
+      // A replica that was away for longer than tombstones stay missed it.
+      const isMissed = isForgotten &&
+        !this.#options.isWholeSince(known.sentMs);
+      if (isMissed) continue;
+      this.#violated(
+        `the last record of key "${key}" is ${offset} ("${known.value}"), and ` +
+          `readers end up with ${record?.offset} ("${record?.value}")`,
+      );
+    }
+  }
+
+  /** What a producer with an identity sent is there once, and in order. */
+  #checkOnce(found: readonly PlacedRecord[]): void {
+    const last = new Map<string, number>();
+    for (const { offset, value } of found) {
+      if (value === null || !value.startsWith("idempotent")) continue;
+      const [producer, number] = value.split(":");
+      const before = last.get(producer) ?? 0;
+      if (Number(number) <= before) {
+        this.#violated(
+          `"${value}" of an idempotent producer comes after ${before}, at ` +
+            `offset ${offset}`,
+        );
+      }
+      last.set(producer, Number(number));
+    }
+  }
+
+  #violated(rule: string): void {
+    this.#options.world.violated(`${this.name}: ${rule}`);
+  }
+}
