@@ -61,7 +61,10 @@ export function cancelMove(state: PartitionFact): PartitionFact {
   ]);
 }
 
-/** The state after the move; undefined: none, or not there yet. */
+/**
+ * The state after the move; undefined: none, or not there yet. With nobody in
+ * sync alive nobody goes: who is dead may come back with less, from a new disk.
+ */
 export function completeReassignment(
   state: PartitionFact,
   brokers: Liveness,
@@ -78,7 +81,7 @@ export function completeReassignment(
   const { leader } = state;
   const leaderEpoch = epochWith(replicas, state);
   const moved = stillEligible({ ...rest, leaderEpoch, replicas, isr });
-  if (leader !== null && stays(leader)) return moved;
+  if (leader !== null && stays(leader) && brokers.isAlive(leader)) return moved;
   const next = replicas.find((id) => isr.includes(id) && brokers.isAlive(id));
   if (next === undefined) return undefined;
   return { ...moved, leader: next, leaderEpoch: state.leaderEpoch + 1 };

@@ -98,6 +98,17 @@ Deno.test("completeReassignment() keeps a copy in sync while another that stays 
   );
 });
 
+Deno.test("completeReassignment() lets nobody go while nobody is alive that stays in sync", () => {
+  const fewer = state({ replicas: [2, 1, 3], removing: [3] });
+  const isr = [1, 2, 3];
+  assertEquals(completeReassignment({ ...fewer, isr }, alive(3, 4)), undefined);
+  // The leader may be dead, and no other elected yet.
+  assertEquals(
+    completeReassignment({ ...fewer, isr }, alive(2)),
+    state({ leader: 2, leaderEpoch: 5, replicas: [2, 1], isr: [1, 2] }),
+  );
+});
+
 Deno.test("completeReassignment() ends the epoch for who goes and for a new leader only", () => {
   const grown = state({ replicas: [1, 2, 3], adding: [3] });
   assertEquals(completeReassignment(grown, alive(1, 2, 3)), state());
