@@ -382,3 +382,26 @@ Deno.test("alter() and list() say that the metadata cannot be reached", async ()
   store.catchUp = catchUp;
   await copying.stop();
 });
+
+Deno.test("Nothing is reassigned when a rebalance begins in the same moment", async () => {
+  const copying = await four();
+  // The rebalance moves the first partition only.
+  const before = copying.states("demo");
+  const [one, other] = copying.brokers;
+  const { store, operations } = other;
+  const transact = store.transact.bind(store);
+  store.transact = async (transaction) => {
+    store.transact = transact;
+    succeeded(await one.operations.balance.rebalance({}));
+    return await transact(transaction);
+  };
+  const wanted = { topic: "demo", partition: 1, replicas: [1, 3, 2] };
+  const refused = succeeded(
+    await operations.balance.reassignments.alter([wanted], {
+      mayChangeFactor: true,
+    }),
+  );
+  assertEquals(refused.get(wanted)?.code, "REASSIGNMENT_IN_PROGRESS");
+  assertEquals(copying.states("demo")[1], before[1]);
+  await copying.stop();
+});
