@@ -4,6 +4,7 @@
  * Owns the rules on disks and high watermarks; those on metadata are
  * `facts_watch.ts`, those on what clients saw `history.ts`.
  */
+import type { RunningBroker } from "../../broker/broker.ts";
 import type { PartitionReplica } from "../../broker/replication/partition_replica.ts";
 import type { Cluster, Machine } from "./cluster.ts";
 import { type FactsWatch, partitionFolder } from "./facts_watch.ts";
@@ -32,6 +33,9 @@ export class Checks {
     PartitionReplica,
     { epoch: number; mark: number }
   >();
+
+  /** That were looked at when they became ready. */
+  readonly #ready = new WeakSet<RunningBroker>();
 
   constructor(
     world: World,
@@ -98,8 +102,12 @@ export class Checks {
   /** What each leader says of itself, held against the disks. */
   sample(): void {
     for (const machine of this.#cluster.machines) {
-      const { room, process } = machine;
+      const { room, process, running } = machine;
       if (room === undefined || !process?.isAlive) continue;
+      if (running !== undefined && !this.#ready.has(running)) {
+        this.#ready.add(running);
+        this.#facts.checkReady(machine);
+      }
       for (const replica of room.replicas.replicas()) {
         this.#sampleReplica(machine, replica);
       }

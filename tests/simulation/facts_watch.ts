@@ -127,7 +127,7 @@ export class FactsWatch {
     this.#check(name, before, fact);
     const history = this.#history.partitions.find((each) => each.name === name);
     if (history !== undefined && before !== undefined) {
-      this.#checkInSync(history, before, fact);
+      this.#checkInSync(history, fact);
     }
   }
 
@@ -190,18 +190,27 @@ export class FactsWatch {
     }
   }
 
+  /** A broker that is ready has told by then what its last run may have lost. */
+  checkReady(machine: Machine): void {
+    for (const history of this.#history.partitions) {
+      const fact = this.now(history.topic.name, history.partition);
+      if (fact !== undefined) this.#checkInSync(history, fact, machine);
+    }
+  }
+
   /** Who is in sync or eligible has all that was acknowledged. */
   #checkInSync(
     history: PartitionHistory,
-    before: PartitionFact,
-    fact: PartitionFact,
+    { isr, eligible = [] }: PartitionFact,
+    only?: Machine,
   ): void {
     const { level } = history.topic;
     const end = history.acknowledgedEnd;
-    const hadAll = [...before.isr, ...before.eligible ?? []];
-    for (const id of [...fact.isr, ...fact.eligible ?? []]) {
-      if (level === "cache" && hadAll.includes(id)) continue;
+    for (const id of [...isr, ...eligible]) {
       const machine = this.#machine(id);
+      if (only !== undefined && machine !== only) continue;
+      // It counts for what a run had that is over, until it starts again.
+      if (level === "cache" && machine.running === undefined) continue;
       if (machine.wipedPartitions.has(history.name)) continue;
       const view = level === "disk" ? "durable" : "current";
       const own = endOf(machine, partitionFolder(history), view);
