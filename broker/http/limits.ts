@@ -69,7 +69,8 @@ export interface HttpLimits {
   readonly deposedGraceMs: number;
   /**
    * The same for what cannot be asked again, of a broker that is alive: it
-   * finds out from its successor what became of the records.
+   * finds out from its successor what became of the records, or gives up a
+   * little earlier.
    */
   readonly deposedAnswerMs: number;
   /** How long a registration waits for the others to know the schema. */
@@ -120,7 +121,7 @@ export const HTTP_LIMITS: HttpLimits = {
   leaderRetryMs: 50,
   longestLeaderRetryMs: 500,
   deposedGraceMs: 500,
-  deposedAnswerMs: 5000,
+  deposedAnswerMs: 8000,
   schemaSpreadMs: 1000,
   partitionsAtOnce: 64,
   topicsPerPoll: CONTRACT_LIMITS.topicsPerPoll,

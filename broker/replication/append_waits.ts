@@ -12,11 +12,18 @@ export type Settle = (failure: Failure | undefined) => void;
 interface Wait {
   /** Exclusive end of what was appended. */
   readonly endOffset: number;
-  readonly deadlineMs: number;
+  deadlineMs: number;
   /** It is not over with the leadership in which it began. */
   readonly outlivesLeader: boolean;
   readonly settle: Settle;
 }
+
+/**
+ * How long a wait may outlive its leadership: longer than it takes until a
+ * replica that learns of nothing is out of sync, and no longer, because what a
+ * client asked for after it is answered after it, too.
+ */
+export const LONGEST_OUTLIVING_MS = 7000;
 
 /** How often deadlines are looked at; they are as precise as this. */
 const DEADLINE_SWEEP_MS = 250;
@@ -101,6 +108,10 @@ export class AppendWaits {
   /** Ends with `failure` all waits but those that outlive the leadership. */
   endLeadership(failure: Failure): void {
     this.#failWhere(({ outlivesLeader }) => !outlivesLeader, failure);
+    const latestMs = this.#monotonicMs() + LONGEST_OUTLIVING_MS;
+    for (const wait of this.#waits) {
+      wait.deadlineMs = Math.min(wait.deadlineMs, latestMs);
+    }
   }
 
   #failWhere(isOver: (wait: Wait) => boolean, failure: Failure): void {

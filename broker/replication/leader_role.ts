@@ -164,7 +164,8 @@ export class LeaderRole {
 
   /**
    * Everybody who may be elected in its place was heard of in this epoch: their
-   * logs hold nothing that this one lacks, and will not any more.
+   * logs hold nothing that this one lacks, and will not any more. (An unclean
+   * election is another matter, as for all that was acknowledged.)
    */
   get isSettled(): boolean {
     return this.#isSettled ||= this.inSync.hasHeardAll;

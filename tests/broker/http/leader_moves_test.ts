@@ -270,7 +270,7 @@ Deno.test("A leader that lives and leads no more tells a producer without identi
       const answer = first.call("POST", "/produce", body);
       await settle();
       cluster.move("demo", 0, 3);
-      await first.time.elapse(4_900);
+      await first.time.elapse(7_900);
       assertEquals([first.door.inFlight, network.hops.length], [1, 1]);
       resolve();
       await settle();
@@ -288,7 +288,7 @@ Deno.test("A leader that lives and does not answer is waited for no longer than 
   const answer = first.call("POST", "/produce", PRODUCE);
   await settle();
   cluster.move("demo", 0, 3);
-  await first.time.elapse(4_999);
+  await first.time.elapse(7_999);
   assertEquals([first.door.inFlight, network.hops.length], [1, 1]);
   await first.time.elapse(1);
   const problem = await (await answer).json();
