@@ -4,8 +4,11 @@
  * the leader's real side of Fetch directly. Elections, leases and the rule for a
  * broker's start are the test's, so that every order of events can be had.
  */
-import type { PartitionFact } from "../../../broker/cluster/facts.ts";
-import { KEYS } from "../../../broker/cluster/facts.ts";
+import {
+  KEYS,
+  type PartitionFact,
+  type TopicFact,
+} from "../../../broker/cluster/facts.ts";
 import type { PartitionImage } from "../../../broker/cluster/metadata_image.ts";
 import { MetadataView } from "../../../broker/cluster/metadata_view.ts";
 import type { Environment } from "../../../broker/environment.ts";
@@ -60,6 +63,8 @@ export class ReplicaSet {
   /** Every request that reached a leader. */
   readonly fetches: { from: number; to: number; asks: number }[] = [];
 
+  #topic: Partial<TopicFact> = {};
+
   private constructor() {
     this.store = this.metadata.connect();
     this.view = new MetadataView(this.store, this.time, (fault) => {
@@ -79,13 +84,14 @@ export class ReplicaSet {
       set.nodes.set(id, node);
       await node.start();
     }
-    await set.#put(KEYS.topic(TOPIC), {
+    set.#topic = {
       topicId: TOPIC_ID,
       partitions,
       replicationFactor: replicas.length,
       config,
       isInternal: false,
-    });
+    };
+    await set.configure(config);
     for (let index = 0; index < partitions; index++) {
       await set.write({
         leader: replicas[0],
@@ -119,6 +125,12 @@ export class ReplicaSet {
     const { leader } = this.state;
     assert(leader !== null, "Nobody leads");
     return this.node(leader).replica();
+  }
+
+  /** Gives the topic other settings. */
+  async configure(config: Record<string, string>): Promise<void> {
+    this.#topic = { ...this.#topic, config };
+    await this.#put(KEYS.topic(TOPIC), this.#topic);
   }
 
   /** Writes a partition's state, whatever it was. */
@@ -278,11 +290,22 @@ export class ReplicaNode {
     this.disk = this.disk.crash();
   }
 
+  /** While it is down. */
+  replaceDisk(): void {
+    assert(!this.isUp, `Broker ${this.id} is up`);
+    this.disk = new MemoryFileSystem();
+  }
+
   async #end(): Promise<void> {
     const run = this.#run;
     this.#run = undefined;
     await run?.end();
     await this.loseLease();
+  }
+
+  /** Undefined: it is not up, or has none. */
+  get held(): PartitionReplica | undefined {
+    return this.#run?.manager.replica(TOPIC, 0);
   }
 
   replica(partition = 0): PartitionReplica {

@@ -1,0 +1,422 @@
+/**
+ * Carries out random actions on one partition of a replica set, with the rules of
+ * the controller and of a start. Owns what must hold: whoever may lead has all
+ * that was readable; in the end all replicas are equal, byte for byte, whatever
+ * was acknowledged by all in-sync replicas, or readable, is where it was, and
+ * what was said to be gone is nowhere.
+ */
+import { elect } from "../../../broker/cluster/controller/election.ts";
+import type { PartitionFact } from "../../../broker/cluster/facts.ts";
+import {
+  cancelMove,
+  completeReassignment,
+  isMoving,
+  moveReplicas,
+} from "../../../broker/cluster/controller/reassignment.ts";
+import { isOnlyNewInSync } from "../../../broker/operations/balance_cancel.ts";
+import { stateAtStart } from "../../../broker/cluster/start_state.ts";
+import { Failure } from "../../../contract/errors.ts";
+import { assert, assertEquals } from "../../support/assert.ts";
+import { type Action, BROKERS } from "./replica_actions.ts";
+import { ReplicaSet } from "./replica_set.ts";
+
+interface Acknowledged {
+  readonly offset: number;
+  readonly value: string;
+}
+
+export interface HistoryOptions {
+  readonly config: Record<string, string>;
+  /** Who loses its power, where others are killed. */
+  readonly powerLost: readonly number[];
+  readonly replacesDisks?: boolean;
+  /** Who goes down at all. */
+  readonly mortal?: readonly number[];
+}
+
+export class History {
+  readonly set: ReplicaSet;
+  readonly #options: HistoryOptions;
+  readonly acknowledged: Acknowledged[] = [];
+  /** What was written, and is not kept, as the producer was told. */
+  readonly gone = new Set<string>();
+  /** What a leader let be read, by offset. */
+  readonly #readable = new Map<number, string>();
+  readonly #isolated = new Set<number>();
+  #values = 0;
+  readonly #clean = new Set<number>();
+  readonly #wiped = new Set<number>();
+  #min: string;
+
+  constructor(set: ReplicaSet, options: HistoryOptions) {
+    this.set = set;
+    this.#options = options;
+    this.#min = options.config["min.insync.replicas"];
+  }
+
+  get #flushesFirst(): boolean {
+    return this.#options.config["flush.messages"] === undefined;
+  }
+
+  get #minInsyncReplicas(): number {
+    return Number(this.#min);
+  }
+
+  async perform(step: Action): Promise<void> {
+    const { set } = this;
+    switch (step.kind) {
+      case "produce":
+        return this.#produce(step);
+      case "elapse":
+        if (step.ms >= 50) await this.#control();
+        return await set.time.elapse(step.ms);
+      case "elect":
+        return await this.#elect(step.broker);
+      case "link": {
+        const link = `${step.broker}>${step.other}`;
+        if (!set.cuts.delete(link)) set.cuts.add(link);
+        return;
+      }
+      case "power":
+        if (set.node(step.broker).isUp) return await this.#down(step.broker);
+        return await this.#start(step.broker);
+      case "store":
+        if (this.#isolated.has(step.broker)) {
+          return await this.#rejoin(step.broker);
+        }
+        return await this.#isolate(step.broker);
+      case "deaf": {
+        // Its lease still runs, and others may be elected all the same.
+        const node = set.node(step.broker);
+        if (node.isUp) node.run.store.faults.unreachable = true;
+        return;
+      }
+      case "disk":
+        if (set.node(step.broker).disk.holdSyncs) {
+          return this.#release(step.broker);
+        }
+        return this.#hold(step.broker);
+      case "stop":
+        if (set.node(step.broker).isUp) return await this.#stop(step.broker);
+        return await this.#start(step.broker);
+      case "newDisk":
+        return this.#replaceDisk(step.broker);
+      case "fail": {
+        const node = set.node(step.broker);
+        if (!node.isUp) return;
+        node.disk.holdSyncs = false;
+        node.disk.failSyncs();
+        return;
+      }
+      case "full": {
+        const { disk } = set.node(step.broker);
+        disk.freeBytes = disk.freeBytes === Infinity ? 100 : Infinity;
+        return;
+      }
+      case "move":
+        return await this.#move(step.target);
+      case "cancel":
+        return await this.#cancel();
+      case "min":
+        this.#min = String(Math.max(Number(step.min), this.#leastInSync));
+        return await this.#configure();
+    }
+  }
+
+  /** What one machine alone may not lose is on two. */
+  get #leastInSync(): number {
+    return this.#options.mortal === undefined ? 1 : 2;
+  }
+
+  #configure(): Promise<void> {
+    return this.set.configure({
+      ...this.#options.config,
+      "min.insync.replicas": this.#min,
+    });
+  }
+
+  async #move(target: readonly number[]): Promise<void> {
+    const { modRevision: _, ...fact } = this.set.state;
+    const held = fact.replicas.filter((id) => !fact.adding?.includes(id));
+    if (target.length < this.#leastInSync) return;
+    if (!target.every((id) => held.includes(id) || this.#isAlive(id))) return;
+    await this.#write(moveReplicas(fact, target));
+  }
+
+  async #cancel(): Promise<void> {
+    const { modRevision: _, ...fact } = this.set.state;
+    if (!isMoving(fact) || isOnlyNewInSync(fact)) return;
+    await this.#write(cancelMove(fact));
+  }
+
+  /** Nothing hands over here: it is as slow a clean stop as there may be. */
+  async #stop(id: number): Promise<void> {
+    const node = this.set.node(id);
+    const { mortal = BROKERS } = this.#options;
+    if (!mortal.includes(id) || node.disk.holdSyncs) return;
+    const isWhole = node.held?.log.isOffline !== true;
+    let isOver = false;
+    let isClean = isWhole;
+    const stopping = node.stop()
+      .catch(() => void (isClean = false))
+      .finally(() => void (isOver = true));
+    while (!isOver) await this.set.time.elapse(10);
+    await stopping;
+    this.#isolated.delete(id);
+    if (isClean) this.#clean.add(id);
+  }
+
+  #replaceDisk(id: number): void {
+    const node = this.set.node(id);
+    const { isr, eligible = [] } = this.set.state;
+    const isOnly = [...isr, ...eligible]
+      .every((each) => each === id || this.#wiped.has(each));
+    if (node.isUp || isOnly || !this.#options.replacesDisks) return;
+    node.replaceDisk();
+    this.#wiped.add(id);
+  }
+
+  /** On one of those that believe that they lead. */
+  #produce(
+    { broker, count, wait, outlivesLeader }: Action & { kind: "produce" },
+  ): void {
+    const leaders = BROKERS.map((id) => this.set.node(id)).filter((node) =>
+      node.held?.isLeader
+    );
+    const node = leaders[broker % Math.max(1, leaders.length)];
+    if (node === undefined) return;
+    const values = Array.from({ length: count }, () => `v${this.#values++}`);
+    node.produceBatch(values, wait, { outlivesLeader }).then((answer) => {
+      if (answer instanceof Failure) {
+        const isGone = answer.details.mayBeStored === false;
+        if (isGone) { for (const value of values) this.gone.add(value); }
+        return;
+      }
+      if (wait !== "inSync") return;
+      values.forEach((value, index) =>
+        this.acknowledged.push({ offset: answer.baseOffset + index, value })
+      );
+    });
+  }
+
+  /** What must hold at every moment (DESIGN section 5). */
+  checkBounds(): void {
+    this.#checkReplicas();
+    this.#checkMayLead();
+  }
+
+  #checkReplicas(): void {
+    for (const id of BROKERS) {
+      const node = this.set.node(id);
+      const replica = node.held;
+      if (replica === undefined) continue;
+      const { log, highWatermark, inSync } = replica;
+      assert(log.logStartOffset <= replica.lastStableOffset);
+      assert(replica.lastStableOffset <= highWatermark);
+      assert(highWatermark <= log.logEndOffset);
+      const { state } = this.set;
+      if (inSync === undefined || state.leaderEpoch !== replica.leaderEpoch) {
+        continue;
+      }
+      if (node.hasLease) this.#noteReadable(id);
+      for (const member of state.isr) {
+        const held = this.set.node(member).held?.log;
+        if (held === undefined || held.isOffline) continue;
+        const safeEnd = this.#flushesFirst
+          ? held.flushedOffset
+          : held.logEndOffset;
+        assert(
+          highWatermark <= safeEnd,
+          `The high watermark is ${highWatermark}, but ${member} has ${safeEnd}`,
+        );
+      }
+    }
+  }
+
+  /** In sync or eligible: with all that anybody could ever read. */
+  #checkMayLead(): void {
+    const { isr, eligible = [] } = this.set.state;
+    const end = Math.max(0, ...[...this.#readable.keys()].map((at) => at + 1));
+    for (const id of [...isr, ...eligible]) {
+      const log = this.set.node(id).held?.log;
+      if (log === undefined || log.isOffline) continue;
+      const own = this.#flushesFirst ? log.flushedOffset : log.logEndOffset;
+      assert(own >= end, `Broker ${id} has ${own} of ${end}, and may lead`);
+    }
+  }
+
+  #isAlive(id: number): boolean {
+    return this.set.node(id).isUp && !this.#isolated.has(id);
+  }
+
+  #noteReadable(id: number): void {
+    const node = this.set.node(id);
+    const { highWatermark } = node.replica();
+    for (const [offset, value] of node.values().entries()) {
+      if (offset < highWatermark) this.#readable.set(offset, value);
+    }
+  }
+
+  /** What the controller does by itself; true: there was something. */
+  async #control(): Promise<boolean> {
+    const { modRevision: _, ...fact } = this.set.state;
+    const brokers = {
+      isAlive: (each: number) => this.#isAlive(each),
+      isLeaving: () => false,
+    };
+    const next = elect(fact, brokers, {
+      isUncleanAllowed: false,
+      minInsyncReplicas: this.#minInsyncReplicas,
+    });
+    const done = next ?? completeReassignment(fact, brokers);
+    if (done !== undefined) await this.#write(done);
+    return next !== undefined;
+  }
+
+  /** Also where the leader is well. */
+  async #elect(id: number): Promise<void> {
+    const { isr, leader, leaderEpoch } = this.set.state;
+    if (await this.#control() || id === leader) return;
+    if (!isr.includes(id) || !this.#isAlive(id)) return;
+    await this.set.change({ leader: id, leaderEpoch: leaderEpoch + 1 });
+  }
+
+  async #write(next: PartitionFact): Promise<void> {
+    await this.set.change({
+      eligible: undefined,
+      adding: undefined,
+      removing: undefined,
+      ...next,
+    });
+  }
+
+  async #down(id: number): Promise<void> {
+    const node = this.set.node(id);
+    const { powerLost, mortal = BROKERS } = this.#options;
+    if (!node.isUp || !mortal.includes(id)) return;
+    if (powerLost.includes(id)) await node.crash();
+    else await node.kill();
+    this.#isolated.delete(id);
+    this.#clean.delete(id);
+  }
+
+  /** With the rule for the states that an earlier run left. */
+  async #start(id: number): Promise<void> {
+    const node = this.set.node(id);
+    if (node.isUp) return;
+    const { modRevision: _, ...fact } = this.set.state;
+    await node.start(async () => {
+      const next = stateAtStart(fact, {
+        brokerId: id,
+        wasStoppedCleanly: this.#clean.delete(id),
+        isNewDisk: this.#wiped.has(id),
+        flushesFirst: this.#flushesFirst,
+        isUsable: true,
+        minInsyncReplicas: this.#minInsyncReplicas,
+      });
+      if (next !== undefined) await this.#write(next);
+      this.#wiped.delete(id);
+    });
+  }
+
+  async #isolate(id: number): Promise<void> {
+    const node = this.set.node(id);
+    if (!node.isUp || this.#isolated.has(id)) return;
+    this.#isolated.add(id);
+    node.run.store.faults.unreachable = true;
+    await node.loseLease();
+  }
+
+  async #rejoin(id: number): Promise<void> {
+    const node = this.set.node(id);
+    if (!this.#isolated.delete(id)) return;
+    node.run.store.reconnect();
+    await node.renewLease();
+  }
+
+  #hold(id: number): void {
+    const node = this.set.node(id);
+    if (node.isUp) node.disk.holdSyncs = true;
+  }
+
+  #release(id: number): void {
+    const { disk } = this.set.node(id);
+    disk.holdSyncs = false;
+    disk.releaseSyncs();
+  }
+
+  /** Ends all faults and waits until the cluster is well. */
+  async heal(): Promise<void> {
+    this.set.cuts.clear();
+    this.#min = "2";
+    await this.#configure();
+    for (const id of BROKERS) {
+      const node = this.set.node(id);
+      node.disk.freeBytes = Infinity;
+      if (node.held?.log.isOffline) await this.#down(id);
+      if (this.set.node(id).isUp) {
+        this.#release(id);
+        this.set.node(id).run.store.reconnect();
+      }
+      await this.#rejoin(id);
+      await this.#start(id);
+    }
+    for (let round = 0; round < 40; round++) {
+      await this.#control();
+      await this.set.time.elapse(500);
+    }
+    const { leader, isr, replicas } = this.set.state;
+    assert(leader !== null, "Nobody leads in the end");
+    assertEquals([...isr].sort(), [...replicas].sort());
+    const last = this.set.node(leader).produce(["last"]);
+    await this.set.time.elapse(2_000);
+    const answer = await last;
+    assert(!(answer instanceof Failure), "Nothing can be produced in the end");
+    this.acknowledged.push({ offset: answer.baseOffset, value: "last" });
+    await this.set.time.elapse(2_000);
+  }
+
+  check(): void {
+    const { replicas } = this.set.state;
+    const first = this.set.node(replicas[0]);
+    const all = first.values();
+    for (const id of replicas) {
+      const node = this.set.node(id);
+      assertEquals(node.values(), all);
+      assertEquals(node.bytes(), first.bytes());
+      assertEquals(node.run.faults, []);
+      assertEquals(Number(node.replica().highWatermark), all.length);
+    }
+    for (const { offset, value } of this.acknowledged) {
+      assertEquals(all[offset], `${offset}:${value}`);
+    }
+    for (const [offset, value] of this.#readable) {
+      assertEquals(all[offset], value);
+    }
+    for (const each of all) {
+      const value = each.slice(each.indexOf(":") + 1);
+      assert(!this.gone.has(value), `${each} was said to be gone`);
+    }
+    // Every leader's offsets are dense.
+    all.forEach((each, index) => assert(each.startsWith(`${index}:`)));
+  }
+}
+
+export async function runHistory(
+  actions: readonly Action[],
+  options: HistoryOptions,
+): Promise<void> {
+  const set = await ReplicaSet.of({
+    ...options,
+    brokers: 4,
+    replicas: [1, 2, 3],
+  });
+  const history = new History(set, options);
+  for (const step of actions) {
+    await history.perform(step);
+    history.checkBounds();
+  }
+  await history.heal();
+  history.check();
+  await set.stop();
+}
