@@ -116,11 +116,16 @@ export class InSyncReplicas {
     return isSame ? remembered.progress.safeEnd : undefined;
   }
 
+  /** Who may be elected, now or once what is proposed is written. */
+  get #mayLead(): readonly number[] {
+    const inSync = maximalIsr(this.isr, this.#proposed?.isr);
+    return [...inSync, ...this.#state.eligible ?? []];
+  }
+
   /** Whether each one that may be elected has fetched in this epoch. */
   get hasHeardAll(): boolean {
     const { brokerId } = this.#options;
-    const mayLead = maximalIsr(this.isr, this.#proposed?.isr);
-    return [...mayLead, ...this.#state.eligible ?? []].every((id) =>
+    return this.#mayLead.every((id) =>
       id === brokerId || this.safeEndOf(id) !== undefined
     );
   }
@@ -153,7 +158,7 @@ export class InSyncReplicas {
     const { brokerId } = this.#options;
     return Math.min(
       ownLogStart,
-      ...[...this.isr, ...this.#state.eligible ?? []].map((id) =>
+      ...this.#mayLead.map((id) =>
         id === brokerId
           ? ownLogStart
           : this.#remembered.get(id)?.logStartOffset ?? -1
@@ -170,17 +175,21 @@ export class InSyncReplicas {
     );
   }
 
-  /** The state with who has just fetched in sync, when it belongs there. */
+  /**
+   * The state with who has just fetched in sync, when it belongs there. One whose
+   * log begins earlier than the leader's would bring back what was deleted.
+   */
   grownBy(
-    { brokerId, fetchOffset, nowMs }: FollowerFetch,
-    highWatermark: number,
+    { brokerId, fetchOffset, logStartOffset, nowMs }: FollowerFetch,
+    leader: { readonly highWatermark: number; readonly logStartOffset: number },
   ): PartitionFact | undefined {
     const { epochStartOffset } = this;
     const state = this.#state;
     const canJoin = this.#proposed === undefined &&
+      logStartOffset >= leader.logStartOffset &&
       mayJoin(brokerId, fetchOffset, {
         state,
-        highWatermark,
+        highWatermark: leader.highWatermark,
         epochStartOffset,
       });
     const remembered = this.#remembered.get(brokerId);

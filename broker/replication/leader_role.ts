@@ -321,14 +321,18 @@ export class LeaderRole {
   /** A follower asks from `fetchOffset` on: all below is safe there. */
   followerFetched(report: Omit<FollowerFetch, "logEndOffset">): void {
     const { brokerId, fetchOffset } = report;
-    const { logEndOffset } = this.#parts.log;
+    const { highWatermark, log: { logEndOffset, logStartOffset } } =
+      this.#parts;
     const isReplica = this.inSync.state.replicas.includes(brokerId);
     if (!isReplica || fetchOffset > logEndOffset) return;
     const now = { ...report, logEndOffset };
     if (this.inSync.fetched(now)) this.advance();
     this.#logStart.lookAgain();
     if (!this.#world.mayServe(brokerId)) return;
-    const next = this.inSync.grownBy(now, this.#parts.highWatermark.value);
+    const next = this.inSync.grownBy(now, {
+      highWatermark: highWatermark.value,
+      logStartOffset,
+    });
     if (next !== undefined) this.#change(next);
   }
 

@@ -187,16 +187,16 @@ export const BROKEN_VARIANTS: readonly BrokenVariant[] = [
         InSyncReplicas,
         "grownBy",
         (original) =>
-          function (fetch, highWatermark) {
+          function (fetch, leader) {
             const caughtUp = Math.max(
               fetch.fetchOffset,
-              highWatermark,
+              leader.highWatermark,
               this.epochStartOffset,
             );
             return original.call(
               this,
               { ...fetch, fetchOffset: caughtUp },
-              highWatermark,
+              leader,
             );
           },
       ),
