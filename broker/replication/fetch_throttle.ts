@@ -2,12 +2,14 @@
  * Holds the copying of new replicas to a rate, so that it leaves the disks and
  * the network to producers and consumers. One for all fetchers of a broker. It
  * counts what came and makes the next ask wait for it: a burst is at most one
- * answer.
+ * answer. It counts bytes, not time, so that a rate that is changed holds at once.
  */
 export class FetchThrottle {
   readonly #monotonicMs: () => number;
   readonly #bytesPerSecond: () => number | null;
-  #freeAtMs = -Infinity;
+  /** Bytes that came before their time, when they were last counted. */
+  #early = 0;
+  #countedAtMs = -Infinity;
 
   /** `bytesPerSecond`: the rate that holds now; null: none does. */
   constructor(
@@ -18,15 +20,21 @@ export class FetchThrottle {
     this.#bytesPerSecond = bytesPerSecond;
   }
 
-  /** Not before then, monotonic, may more be asked for. */
+  /** Not before then, monotonic, at the rate that holds now, may more be asked for. */
   get freeAtMs(): number {
-    return this.#bytesPerSecond() === null ? -Infinity : this.#freeAtMs;
+    const rate = this.#bytesPerSecond();
+    return rate === null
+      ? -Infinity
+      : this.#countedAtMs + this.#early / rate * 1000;
   }
 
   spend(bytes: number): void {
     const rate = this.#bytesPerSecond();
-    if (rate === null) return;
-    const fromMs = Math.max(this.#monotonicMs(), this.#freeAtMs);
-    this.#freeAtMs = fromMs + bytes / rate * 1000;
+    const nowMs = this.#monotonicMs();
+    const passedMs = nowMs - this.#countedAtMs;
+    this.#countedAtMs = nowMs;
+    this.#early = rate === null
+      ? 0
+      : Math.max(0, this.#early - rate * passedMs / 1000) + bytes;
   }
 }

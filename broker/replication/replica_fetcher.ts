@@ -34,6 +34,8 @@ export const FETCHER_LIMITS = {
   flushes: 64,
   /** First pause after a failure, doubled each time. */
   backOffMs: 100,
+  /** One that waits looks so often whether it still must: throttles change. */
+  lookAgainMs: 1000,
   maxBackOffMs: 1000,
 } as const;
 
@@ -133,8 +135,9 @@ export class ReplicaFetcher {
     for (const followed of this.#followed.values()) {
       if (followed.isAsked) continue;
       const atMs = this.#readyAtMs(followed);
-      if (atMs > nowMs) nextMs = Math.min(nextMs, atMs);
-      else if (this.#isBusy(followed, nowMs)) busy.push(followed);
+      if (atMs > nowMs) {
+        nextMs = Math.min(nextMs, atMs, nowMs + FETCHER_LIMITS.lookAgainMs);
+      } else if (this.#isBusy(followed, nowMs)) busy.push(followed);
       else quiet.push(followed);
     }
     const { rounds, againAtMs } = this.#lanes.begin({ busy, quiet }, nowMs);

@@ -590,6 +590,35 @@ Deno.test("New replicas are copied no faster than the throttle says; those in sy
   await set.stop();
 });
 
+Deno.test("A throttle that is raised, or goes, holds nothing back from then on", async () => {
+  for (const raised of [50_000_000, null]) {
+    const set = await ReplicaSet.of({ replicas: [1, 2] });
+    const chunk = "x".repeat(500_000);
+    for (let round = 0; round < 5; round++) {
+      const answer = set.node(1).produceBatch([`${round}${chunk}`], "inSync");
+      await set.time.elapse(5);
+      succeeded(await answer);
+    }
+    const throttle = async (throttleBytesPerSecond: number | null) => {
+      const intent = { kind: "rebalance", throttleBytesPerSecond };
+      const value = JSON.stringify({ ...intent, startedAtMs: 0 });
+      await set.store.transact({
+        compare: [],
+        success: [{ kind: "put", key: "/balance", value }],
+      });
+    };
+    await throttle(1024);
+    await set.change({ replicas: [1, 2, 3], adding: [3] });
+    // What has come takes minutes at that rate.
+    await set.time.elapse(10_000);
+    assertEquals(set.state.isr, [1, 2]);
+    await throttle(raised);
+    await set.time.elapse(2000);
+    assertEquals(set.state.isr, [1, 2, 3]);
+    await set.stop();
+  }
+});
+
 Deno.test("A topic that goes, and comes again under its name, is followed anew", async () => {
   const set = await ReplicaSet.of();
   const first = set.node(1).produce(["old"]);
