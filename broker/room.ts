@@ -12,6 +12,13 @@ import {
 import { leaveCleanMark, takeCleanMark } from "./cluster/clean_stop.ts";
 import { untilNobodyIsCutOff } from "./cluster/confinement.ts";
 import { noteRun, untilEarlierRunIsOver } from "./cluster/earlier_run.ts";
+import {
+  type FlushPeriods,
+  flushPeriodsOf,
+  noteFlushPeriods,
+  readFlushPeriods,
+  wasFlushedFirst,
+} from "./cluster/flush_periods.ts";
 import { isOwnFolder, markFolder } from "./cluster/folder_owner.ts";
 import {
   untilAnswered,
@@ -41,7 +48,7 @@ import { SchemaGuard } from "./operations/schema_guard.ts";
 import { Schemas } from "./operations/schemas.ts";
 import { Topics } from "./operations/topics.ts";
 import type { ReplicaManager } from "./replication/replica_manager.ts";
-import { readTopicSettings } from "./topic_config.ts";
+import { flushesByDefault, readTopicSettings } from "./topic_config.ts";
 
 export interface RoomOptions {
   readonly config: BrokerConfig;
@@ -180,14 +187,20 @@ export class Room {
       brokerFact(config),
     );
     const wasStoppedCleanly = takeCleanMark(fileSystem, folder);
+    const lastPeriods = readFlushPeriods(fileSystem, folder);
     const { image } = this.view;
     await this.replicas.start(image);
-    await this.#settleStates({ isNewDisk, wasStoppedCleanly });
+    await this.#settleStates({ isNewDisk, wasStoppedCleanly }, lastPeriods);
     // Not before: a start that fails half way must find what this one found.
     if (isNewDisk) {
       markFolder(fileSystem, folder, owner);
       this.#tellNewDisk();
     }
+    const periods = flushPeriodsOf(
+      image.topics.values(),
+      flushesByDefault(config.topicDefaults),
+    );
+    noteFlushPeriods(fileSystem, folder, periods);
     noteRun(fileSystem, folder, this.membership.incarnation);
     this.#isSettled = true;
     this.#unsubscribe = this.view.subscribe((image, previous) =>
@@ -223,6 +236,7 @@ export class Room {
 
   #settleStates(
     found: { isNewDisk: boolean; wasStoppedCleanly: boolean },
+    lastPeriods: FlushPeriods,
   ): Promise<void> {
     const { config, logger } = this.#options;
     return settleStates({
@@ -233,7 +247,8 @@ export class Room {
           ...found,
           brokerId: config.id,
           isUsable: this.replicas.isUsable(topic, partition),
-          flushesFirst: settings.flushMessages === 1,
+          flushesFirst: settings.flushMessages === 1 &&
+            wasFlushedFirst(topic, lastPeriods),
           minInsyncReplicas: settings.minInsyncReplicas,
         };
       },

@@ -270,6 +270,13 @@ export function minInsyncReplicasOf(
   return Number(topicSettingText("min.insync.replicas", topic, brokerDefaults));
 }
 
+/** Whether topics that do not say themselves are flushed before acknowledgement. */
+export function flushesByDefault(brokerDefaults: TopicConfig): boolean {
+  const topic = { config: {}, replicationFactor: 1 };
+  return Number(topicSettingText("flush.messages", topic, brokerDefaults)) ===
+    1;
+}
+
 /** Neither `topic.config` nor `brokerDefaults` holds faults. */
 export function readTopicSettings(
   topic: ConfiguredTopic,

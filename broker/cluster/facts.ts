@@ -62,6 +62,11 @@ export interface TopicFact {
   /** Only what differs from the broker's defaults, by Kafka's names. */
   readonly config: { readonly [name: string]: string };
   readonly isInternal: boolean;
+  /**
+   * How often it went over to being flushed before acknowledgement
+   * (`flush_periods.ts`); absent: never.
+   */
+  readonly flushPeriod?: number;
 }
 
 /** `/partitions/<topicId>/<index>`: changed only by compare-and-set (D6). */

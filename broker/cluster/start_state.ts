@@ -13,7 +13,7 @@ export interface StartCondition {
   readonly wasStoppedCleanly: boolean;
   /** The folder was never this broker's: its disk was replaced. */
   readonly isNewDisk: boolean;
-  /** The topic acknowledges only what is on the disk. */
+  /** The topic acknowledges only what is on the disk, and did in the last run. */
   readonly flushesFirst: boolean;
   /** The partition's files could be opened. */
   readonly isUsable: boolean;

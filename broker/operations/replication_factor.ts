@@ -26,8 +26,15 @@ export function alteredFactor(
 
 /** The topic's own key as it is, but for the factor. */
 export function withFactor(
-  { topicId, partitions, config, isInternal }: TopicImage,
+  { topicId, partitions, config, isInternal, flushPeriod }: TopicImage,
   replicationFactor: number,
 ): TopicFact {
-  return { topicId, partitions, replicationFactor, config, isInternal };
+  return {
+    topicId,
+    partitions,
+    replicationFactor,
+    config,
+    isInternal,
+    flushPeriod,
+  };
 }

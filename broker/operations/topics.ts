@@ -19,6 +19,7 @@ import {
   type Operation,
 } from "../../storage/metadata/metadata_store.ts";
 import { KEYS, type PartitionFact, type TopicFact } from "../cluster/facts.ts";
+import { flushPeriodAfter } from "../cluster/flush_periods.ts";
 import type { TopicImage } from "../cluster/metadata_image.ts";
 import type { MetadataView } from "../cluster/metadata_view.ts";
 import type { Environment } from "../environment.ts";
@@ -318,7 +319,14 @@ export class Topics implements TopicOperations {
     if (isInternal && partitions !== topic.partitions) {
       return internalGrowthFault(topic);
     }
-    return { topicId, partitions, replicationFactor, config, isInternal };
+    return {
+      topicId,
+      partitions,
+      replicationFactor,
+      config,
+      isInternal,
+      flushPeriod: flushPeriodAfter(topic, config),
+    };
   }
 
   /**
