@@ -26,6 +26,8 @@ export class SafeEnd {
   readonly #options: SafeEndOptions;
   #settings: TopicSettings;
   #isFlushing = false;
+  /** A flush was due while one ran: it did not cover what came meanwhile. */
+  #isDue = false;
   #isStopped = false;
   #timer: Timer | undefined;
 
@@ -91,9 +93,21 @@ export class SafeEnd {
     });
   }
 
+  /** After a flush: nobody else may append, or ask, for long. */
+  #goOn(): void {
+    const { log } = this.#options;
+    if (this.#isStopped || log.flushedOffset >= log.logEndOffset) return;
+    if (this.#isDue) this.#flush();
+    else this.pursue();
+  }
+
   #flush(): void {
-    if (this.#isFlushing) return;
+    if (this.#isFlushing) {
+      this.#isDue = true;
+      return;
+    }
     this.#isFlushing = true;
+    this.#isDue = false;
     const { log, environment: { clock }, onFlush, onSafe, onFault } =
       this.#options;
     const startedMs = clock.monotonicMs();
@@ -102,6 +116,7 @@ export class SafeEnd {
         this.#isFlushing = false;
         onFlush((clock.monotonicMs() - startedMs) / 1000);
         onSafe();
+        this.#goOn();
       },
       (fault: unknown) => {
         this.#isFlushing = false;
