@@ -19,9 +19,10 @@ export function moveReplicas(
   const { adding: coming = [], removing: _, ...rest } = state;
   const held = state.replicas.filter((id) => !coming.includes(id));
   const adding = target.filter((id) => !held.includes(id));
-  // One that was coming and is in sync counts: it is let go like the others.
+  // One that was coming and has all records is let go like the others.
+  const whole = wholeCopies(state);
   const removing = state.replicas.filter((id) =>
-    !target.includes(id) && (held.includes(id) || state.isr.includes(id))
+    !target.includes(id) && (held.includes(id) || whole.includes(id))
   );
   const replicas = [...target, ...removing];
   return stillEligible({
@@ -75,8 +76,8 @@ export function completeReassignment(
   const stays = (id: number) => !removing.includes(id);
   const replicas = state.replicas.filter(stays);
   const isr = state.isr.filter(stays);
-  // No copy in sync goes while another one that stays lacks records.
-  const copies = state.isr.filter((id) => !adding.includes(id)).length;
+  // No whole copy goes while another one that stays lacks records.
+  const copies = wholeCopies(state).filter((id) => !adding.includes(id)).length;
   if (isr.length < Math.min(copies, replicas.length)) return undefined;
   const { leader } = state;
   const leaderEpoch = epochWith(replicas, state);
@@ -85,6 +86,11 @@ export function completeReassignment(
   const next = replicas.find((id) => isr.includes(id) && brokers.isAlive(id));
   if (next === undefined) return undefined;
   return { ...moved, leader: next, leaderEpoch: state.leaderEpoch + 1 };
+}
+
+/** Who has every acknowledged record. */
+function wholeCopies({ isr, eligible = [] }: PartitionFact): number[] {
+  return [...isr, ...eligible];
 }
 
 function epochWith(

@@ -98,6 +98,45 @@ Deno.test("completeReassignment() keeps a copy in sync while another that stays 
   );
 });
 
+Deno.test("completeReassignment() keeps an eligible copy while another that stays lacks records", () => {
+  const fewer = state({
+    replicas: [1, 2, 3],
+    isr: [1],
+    eligible: [3],
+    removing: [3],
+  });
+  assertEquals(completeReassignment(fewer, alive(1, 2, 3)), undefined);
+  assertEquals(
+    completeReassignment(
+      { ...fewer, isr: [1, 2], eligible: undefined },
+      alive(1, 2),
+    ),
+    state({ leaderEpoch: 5, replicas: [1, 2], isr: [1, 2] }),
+  );
+  // One replica is enough where one is asked for.
+  assertEquals(
+    completeReassignment(
+      { ...fewer, replicas: [1, 3] },
+      alive(1),
+    ),
+    state({ leaderEpoch: 5, replicas: [1], isr: [1] }),
+  );
+});
+
+Deno.test("cancelMove() keeps a coming copy that is eligible as long as it is needed", () => {
+  const moving = state({
+    replicas: [1, 4, 2],
+    isr: [1],
+    eligible: [4],
+    adding: [4],
+    removing: [2],
+  });
+  const back = cancelMove(moving);
+  assertEquals(back.removing, [4]);
+  assertEquals(back.eligible, [4]);
+  assertEquals(completeReassignment(back, alive(1, 4)), undefined);
+});
+
 Deno.test("completeReassignment() lets nobody go while nobody is alive that stays in sync", () => {
   const fewer = state({ replicas: [2, 1, 3], removing: [3] });
   const isr = [1, 2, 3];
