@@ -11,7 +11,7 @@ import { Room } from "../../broker/room.ts";
 import type { MetadataStore } from "../../storage/metadata/metadata_store.ts";
 import { brokerConfigOf } from "../support/broker_config.ts";
 import { MemoryMetadata } from "../support/memory_metadata_store.ts";
-import { MachineDisk, ProcessFileSystem } from "./disk.ts";
+import { type FileChange, MachineDisk, ProcessFileSystem } from "./disk.ts";
 import { Http } from "./http.ts";
 import { type LinkOptions, Links } from "./links.ts";
 import { type DeathKind, SimulatedProcess } from "./process.ts";
@@ -78,9 +78,9 @@ export class Cluster {
   readonly machines: Machine[] = [];
   /** Names of clients, also of those that are done. */
   readonly clients: string[] = [];
-  /** Is told of files on machines that are about to be renamed or to go. */
+  /** Is told of files that are about to be cut, to be renamed, or to go. */
   onFileChange:
-    | ((machine: Machine, kind: "rename" | "remove", path: string) => void)
+    | ((machine: Machine, kind: FileChange, path: string) => void)
     | undefined;
   readonly #options: ClusterOptions;
   readonly #random: SeededRandom;

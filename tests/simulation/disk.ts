@@ -23,6 +23,8 @@ import type { World } from "./world.ts";
 const SYNC_LEAST_MS = 0.3;
 const SYNC_MEAN_MS = 0.7;
 
+export type FileChange = "truncate" | "rename" | "remove";
+
 export class MachineDisk {
   readonly #world: World;
   readonly #random: SeededRandom;
@@ -34,8 +36,8 @@ export class MachineDisk {
   /** The process dies in so many operations, this one half done. */
   diesAfter: { operations: number; kind: DeathKind } | undefined;
   process: SimulatedProcess | undefined;
-  /** Is told of files that are about to be renamed or to go. */
-  onChange: ((kind: "rename" | "remove", path: string) => void) | undefined;
+  /** Is told of files that are about to be cut, to be renamed, or to go. */
+  onChange: ((kind: FileChange, path: string) => void) | undefined;
 
   constructor(world: World, name: string) {
     this.#world = world;
@@ -72,7 +74,9 @@ export class MachineDisk {
   #fault(operation: DiskOperation): Fault | undefined {
     if (operation.kind === "read") return undefined;
     const { kind, path, sizeBytes } = operation;
-    if (kind === "rename" || kind === "remove") this.onChange?.(kind, path);
+    if (kind === "rename" || kind === "remove" || kind === "truncate") {
+      this.onChange?.(kind, path);
+    }
     const part = () => Math.floor(this.#random.float() * (sizeBytes + 1));
     const { diesAfter } = this;
     if (diesAfter !== undefined && diesAfter.operations-- <= 0) {

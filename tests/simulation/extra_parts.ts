@@ -14,12 +14,22 @@ import { CleanedHttpReader } from "./clients/cleaned_http_reader.ts";
 import { CleanedKafkaReader } from "./clients/cleaned_kafka_reader.ts";
 import type { Client, Load } from "./clients/client.ts";
 import { Eraser } from "./clients/eraser.ts";
-import { Errand, type NewTopic } from "./clients/errand.ts";
+import { Errand, type NewTopic, readToEnd } from "./clients/errand.ts";
 import { KeyedProducer } from "./clients/keyed_producer.ts";
 import { lastReading } from "./clients/last_reading.ts";
 import { RememberingCommitter } from "./clients/remembering_committer.ts";
 import type { Cluster } from "./cluster.ts";
 import { type Extras, settingsOf } from "./extras.ts";
+import { loadSchemaEngine } from "../../schema/schema.ts";
+import { FlushWatch } from "./flush_watch.ts";
+import type { FoundRecord, History } from "./history.ts";
+import { GuardedHistory } from "./schemas/guarded_history.ts";
+import {
+  GuardedHttpProducer,
+  GuardedKafkaProducer,
+} from "./schemas/guarded_producers.ts";
+import { Registrar } from "./schemas/registrar.ts";
+import { StoreAbsences } from "./store_absences.ts";
 import type { FactsWatch } from "./facts_watch.ts";
 import type { World } from "./world.ts";
 
@@ -27,6 +37,7 @@ export interface ExtraPartsOptions {
   readonly world: World;
   readonly cluster: Cluster;
   readonly facts: FactsWatch;
+  readonly history: History;
   readonly load: Load;
   readonly extras: Extras;
 }
@@ -34,13 +45,19 @@ export interface ExtraPartsOptions {
 export class ExtraParts {
   readonly #load: Load;
   readonly #extras: Extras;
+  readonly #absences: StoreAbsences;
+  readonly #guarded: GuardedHistory | undefined;
   readonly #histories: readonly CleanedHistory[];
   readonly #cleaning: CleaningWatch;
+  readonly #flushes: FlushWatch | undefined;
   readonly #replicas: CleanedReplicas;
 
-  constructor({ world, cluster, facts, load, extras }: ExtraPartsOptions) {
+  constructor(options: ExtraPartsOptions) {
+    const { world, cluster, facts, history, load, extras } = options;
     this.#load = load;
     this.#extras = extras;
+    this.#absences = new StoreAbsences(world, cluster.metadata);
+    this.#guarded = extras.hasSchemas ? new GuardedHistory(world) : undefined;
     const clock = new LatestClock(world, cluster);
     this.#histories = extras.cleaned.map((topic) =>
       new CleanedHistory({
@@ -61,6 +78,19 @@ export class ExtraParts {
       histories: this.#histories,
     });
     this.#replicas = new CleanedReplicas(world, cluster, facts);
+    const { flushMs } = extras;
+    this.#flushes = flushMs === undefined
+      ? undefined
+      : new FlushWatch(world, cluster, { history, flushMs });
+    cluster.onFileChange = (machine, change, path) => {
+      this.#cleaning.fileChanges(machine, change, path);
+      this.#flushes?.fileChanges(machine, path);
+    };
+  }
+
+  /** Of what could not be done in the middle of a simulation. */
+  async prepare(): Promise<void> {
+    if (this.#guarded !== undefined) await loadSchemaEngine();
   }
 
   /** How often a log was compacted, or began later than before. */
@@ -69,12 +99,16 @@ export class ExtraParts {
   }
 
   get topics(): NewTopic[] {
-    return this.#histories.map(({ topic }) => ({
+    const cleaned = this.#histories.map(({ topic }) => ({
       name: topic.name,
       partitions: 1,
       replicationFactor: topic.replicationFactor,
       config: settingsOf(topic),
     }));
+    if (this.#guarded === undefined) return cleaned;
+    const { name } = this.#guarded.topic;
+    const guarded = { name, partitions: 1, replicationFactor: 3, config: {} };
+    return [...cleaned, guarded];
   }
 
   /** Who works while faults happen. */
@@ -82,6 +116,7 @@ export class ExtraParts {
     const { internalSegmentBytes } = this.#extras;
     return [
       ...this.#cleanedClients(),
+      ...this.#schemaClients(),
       ...internalSegmentBytes === undefined
         ? []
         : [new RememberingCommitter(this.#load, "remembering")],
@@ -105,8 +140,28 @@ export class ExtraParts {
     });
   }
 
+  #schemaClients(): Client[] {
+    const load = this.#load;
+    const guarded = this.#guarded;
+    return guarded === undefined ? [] : [
+      new Registrar(load, "registrar", guarded),
+      new GuardedHttpProducer(load, guarded),
+      new GuardedKafkaProducer(load, guarded),
+    ];
+  }
+
+  beginFaults(): void {
+    const { storeAwayGapMs } = this.#extras;
+    if (storeAwayGapMs !== undefined) this.#absences.begin(storeAwayGapMs);
+  }
+
+  endFaults(): void {
+    this.#absences.end();
+  }
+
   sample(): void {
     this.#cleaning.sample();
+    this.#flushes?.sample();
   }
 
   /** Why it cannot be said yet that all works again. */
@@ -120,7 +175,7 @@ export class ExtraParts {
 
   /** Once the cluster rests: what is there, and whether that is right. */
   lastErrands(): Client[] {
-    return this.#histories.map((history) =>
+    const cleaned = this.#histories.map((history) =>
       new Errand(
         this.#load,
         `last reader of ${history.name}`,
@@ -132,5 +187,17 @@ export class ExtraParts {
         },
       )
     );
+    const guarded = this.#guarded;
+    if (guarded === undefined) return cleaned;
+    const last = new Errand(
+      this.#load,
+      `last reader of ${guarded.topic.name}`,
+      async (client) => {
+        const found: FoundRecord[] = [];
+        await readToEnd(client, guarded, found);
+        guarded.checkAll(found);
+      },
+    );
+    return [...cleaned, last];
   }
 }

@@ -47,7 +47,7 @@ export interface Extras {
   readonly storeAwayGapMs: number | undefined;
   readonly hasSchemas: boolean;
   readonly hasReceipts: boolean;
-  /** Of a topic that is acknowledged from the page cache. */
+  /** Of topics that are acknowledged from the page cache. */
   readonly flushMs: number | undefined;
 }
 
@@ -85,7 +85,7 @@ export function extrasOf(seed: number): Extras {
     storeAwayGapMs: random.chance(0.15) ? random.pick([1500, 4000]) : undefined,
     hasSchemas: random.chance(0.12),
     hasReceipts: random.chance(0.5),
-    flushMs: random.chance(0.15) ? random.pick([0, 50, 300]) : undefined,
+    flushMs: random.chance(0.5) ? random.pick([0, 50, 300]) : undefined,
   };
 }
 

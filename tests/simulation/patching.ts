@@ -35,6 +35,14 @@ export function getter<Instance, Name extends keyof Instance>(
   return () => void Object.defineProperty(prototype, name, before);
 }
 
+/** What a getter gives before it is replaced. */
+export function getterOf<Instance, Name extends keyof Instance>(
+  { prototype }: ClassOf<Instance>,
+  name: Name,
+): (this: Instance) => Instance[Name] {
+  return Object.getOwnPropertyDescriptor(prototype, name)!.get!;
+}
+
 /** The same object but for some of its methods. */
 export function override<Target extends object>(
   target: Target,

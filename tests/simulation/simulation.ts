@@ -27,6 +27,7 @@ import { endFaults, type FaultContext, makeFault } from "./faults.ts";
 import { type FoundRecord, History, type TopicSpec } from "./history.ts";
 import { withSmallLimits } from "./limits.ts";
 import { type Plan, planOf } from "./plan.ts";
+import { ReceiptChecks } from "./receipt_checks.ts";
 import { SimulatedCrash } from "../support/memory_file_system.ts";
 import { Violation, World } from "./world.ts";
 
@@ -137,6 +138,7 @@ class Simulation {
       random: world.random("faults"),
       isOver: false,
     };
+    const { hasReceipts } = this.plan.extras;
     this.#load = {
       world,
       cluster: this.#cluster,
@@ -144,11 +146,18 @@ class Simulation {
       topics: [...this.plan.topics],
       isOver: false,
       pauseMs: this.plan.pauseMs,
+      receipts: hasReceipts
+        ? new ReceiptChecks(world, this.#cluster, {
+          facts: this.#facts,
+          history: this.#history,
+        })
+        : undefined,
     };
     this.#extras = new ExtraParts({
       world,
       cluster: this.#cluster,
       facts: this.#facts,
+      history: this.#history,
       load: this.#load,
       extras: this.plan.extras,
     });
@@ -172,6 +181,7 @@ class Simulation {
 
   async run(): Promise<void> {
     const { world } = this;
+    await this.#extras.prepare();
     const { extras, ...plan } = this.plan;
     world.say("PLAN", JSON.stringify(plan));
     if (extras !== NO_EXTRAS) world.say("PLAN", JSON.stringify(extras));
@@ -180,12 +190,14 @@ class Simulation {
     this.#startLoad();
     this.#sampleAgain();
     this.#faultAgain();
+    this.#extras.beginFaults();
     this.#cluster.links.options = this.plan.links;
     const endMs = world.nowMs + this.plan.durationMs;
     await world.run(endMs, () => false);
     this.#stopAtViolation();
     this.#load.isOver = true;
     this.#faults.isOver = true;
+    this.#extras.endFaults();
     endFaults(this.#faults);
     await this.#recover();
     await this.#readAll();
@@ -253,11 +265,15 @@ class Simulation {
   }
 
   #newTopic(topic: TopicSpec): NewTopic {
-    const { segmentBytes, topicConfig } = this.plan;
+    const { segmentBytes, topicConfig, extras: { flushMs } } = this.plan;
     const { name, partitions, replicationFactor } = topic;
+    const cached = {
+      "flush.messages": "1000000",
+      ...flushMs === undefined ? {} : { "flush.ms": flushMs },
+    };
     const config = {
       ...topicConfig,
-      ...topic.level === "cache" ? { "flush.messages": "1000000" } : {},
+      ...topic.level === "cache" ? cached : {},
       ...segmentBytes === undefined ? {} : { "segment.bytes": segmentBytes },
     };
     return { name, partitions, replicationFactor, config };

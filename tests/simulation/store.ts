@@ -130,7 +130,7 @@ export class SimulatedStore implements MetadataStore {
   ): void {
     const machine = machineOf(this.#process);
     if (this.#links.isLost()) return;
-    this.#links.send(machine, STORE, () => {
+    const doIt = () => {
       let reply: () => void;
       try {
         const result = work();
@@ -140,7 +140,8 @@ export class SimulatedStore implements MetadataStore {
       }
       // The work is done, and who asked for it will not know.
       if (!this.#links.isLost()) this.#links.send(STORE, machine, reply);
-    });
+    };
+    this.#links.send(machine, STORE, () => this.#shared.whenHere(doIt));
   }
 
   /** The store sends its news. */

@@ -64,6 +64,8 @@ export class MemoryMetadata {
   #revision = 1;
   #compactRevision = 1;
   #lastLeaseId = 0;
+  /** What is asked of it while it is away; undefined: it is here. */
+  #waiting: (() => void)[] | undefined;
 
   constructor({ clock, timers }: MemoryMetadataOptions) {
     this.clock = clock;
@@ -153,6 +155,32 @@ export class MemoryMetadata {
     );
   }
 
+  /** Nothing is done until it comes back, and no lease ends. */
+  leave(): void {
+    this.#waiting ??= [];
+  }
+
+  /**
+   * As an etcd that was started again: leases have their whole time once more.
+   * What was asked meanwhile is done now, or lost.
+   */
+  comeBack({ losesRequests }: { losesRequests: boolean }): void {
+    const waiting = this.#waiting;
+    if (waiting === undefined) return;
+    this.#waiting = undefined;
+    const nowMs = this.clock.monotonicMs();
+    for (const lease of this.#leases.values()) {
+      lease.endsMs = nowMs + lease.ttlMs;
+    }
+    if (!losesRequests) { for (const work of waiting) work(); }
+  }
+
+  /** `work` now, or when it comes back, if ever. */
+  whenHere(work: () => void): void {
+    if (this.#waiting === undefined) work();
+    else this.#waiting.push(work);
+  }
+
   /** Calls back after each revision, until the returned function is called. */
   listen(listener: () => void): () => void {
     this.#listeners.add(listener);
@@ -204,6 +232,7 @@ export class MemoryMetadata {
   }
 
   #endDueLeases(): void {
+    if (this.#waiting !== undefined) return;
     const nowMs = this.clock.monotonicMs();
     for (const [leaseId, lease] of this.#leases) {
       if (lease.endsMs <= nowMs) this.revokeLease(leaseId);
@@ -215,7 +244,9 @@ export class MemoryMetadata {
       this.#endDueLeases();
       const lease = this.#leases.get(leaseId);
       if (lease === undefined) return;
-      this.#watchLease(leaseId, lease.endsMs - this.clock.monotonicMs());
+      const leftMs = lease.endsMs - this.clock.monotonicMs();
+      // None is left while the store is away.
+      this.#watchLease(leaseId, leftMs > 0 ? leftMs : lease.ttlMs);
     });
   }
 }

@@ -236,6 +236,19 @@ export class CleanedHistory {
     return this.#options.clock.mostSince(sentMs) > this.topic.deleteRetentionMs;
   }
 
+  /**
+   * Whether the record may be missing at one replica and not at another: a
+   * tombstone of its key, or it is one, may be gone by now. A replica that was
+   * away for as long never sees that tombstone (delete.retention.ms bounds it).
+   */
+  mayBeForgotten(key: string, from: number): boolean {
+    for (const [offset, known] of this.#known) {
+      if (offset < from || known.key !== key || known.value !== null) continue;
+      if (this.#mayForget(known)) return true;
+    }
+    return false;
+  }
+
   /** What a reader from the start on ends up with is what was stored last. */
   #checkLastValues(found: readonly PlacedRecord[]): void {
     const last = new Map(found.map((record) => [record.key, record]));

@@ -104,6 +104,7 @@ export class CleanedReplicas {
         const fault = differenceOf(one.contents, other.contents, {
           start,
           isCompacted: history.topic.policy === "compact",
+          mayBeForgotten: (key, offset) => history.mayBeForgotten(key, offset),
         });
         if (fault === undefined) continue;
         this.#world.violated(
@@ -115,11 +116,18 @@ export class CleanedReplicas {
   }
 }
 
+interface Comparison {
+  /** Where both begin. */
+  readonly start: number;
+  readonly isCompacted: boolean;
+  mayBeForgotten(key: string, offset: number): boolean;
+}
+
 /** What the one holds from `start` on and the other does not. */
 function differenceOf(
   one: Contents,
   other: Contents,
-  { start, isCompacted }: { start: number; isCompacted: boolean },
+  { start, isCompacted, mayBeForgotten }: Comparison,
 ): string | undefined {
   const last = new Map<string, number>();
   for (const [offset, { key }] of other) {
@@ -132,17 +140,15 @@ function differenceOf(
     if (its !== undefined) {
       return `the one has ${text} at ${offset}, the other ${its.text}`;
     }
-    // Compacted away at the other: it has a later record of the key.
-    const isTombstone = text.endsWith(TOMBSTONE);
-    const isSuperseded = (last.get(key) ?? -1) > offset || isTombstone;
+    // Compacted away at the other: it has a later record of the key, or had.
+    const isSuperseded = (last.get(key) ?? -1) > offset ||
+      mayBeForgotten(key, offset);
     if (!isCompacted || !isSuperseded) {
       return `only one has record ${offset}, ${text}`;
     }
   }
   return undefined;
 }
-
-const TOMBSTONE = " deleted";
 
 function contentsOf(machine: Machine, { topic }: CleanedHistory): Contents {
   const { files } = machine.disk;
@@ -159,7 +165,7 @@ function contentsOf(machine: Machine, { topic }: CleanedHistory): Contents {
       for (const record of decodeRecords(batch)) {
         const key = decoder.decode(record.key ?? new Uint8Array());
         const value = record.value === null
-          ? TOMBSTONE
+          ? " deleted"
           : ` "${decoder.decode(record.value)}"`;
         const text = `${record.timestampMs} "${key}"${value}`;
         contents.set(record.offset, { key, text });

@@ -6,6 +6,7 @@
  */
 import type { PartitionReplica } from "../../../broker/replication/partition_replica.ts";
 import type { Cluster, Machine } from "../cluster.ts";
+import type { FileChange } from "../disk.ts";
 import type { FactsWatch } from "../facts_watch.ts";
 import type { World } from "../world.ts";
 import type { CleanedHistory } from "./cleaned_history.ts";
@@ -40,11 +41,11 @@ export class CleaningWatch {
     for (const history of options.histories) {
       this.#byTopic.set(history.topic.name, history);
     }
-    const { cluster } = options;
-    cluster.onFileChange = (machine, change, path) => {
-      if (change === "remove") this.#removing(machine, path);
-      else if (SWAP_FILE.test(path)) this.compactions++;
-    };
+  }
+
+  fileChanges(machine: Machine, change: FileChange, path: string): void {
+    if (change === "remove") this.#removing(machine, path);
+    if (change === "rename" && SWAP_FILE.test(path)) this.compactions++;
   }
 
   sample(): void {

@@ -7,6 +7,7 @@ import type { Checks } from "../checks.ts";
 import type { Cluster } from "../cluster.ts";
 import type { TopicSpec } from "../history.ts";
 import type { SimulatedProcess } from "../process.ts";
+import type { ReceiptChecks } from "../receipt_checks.ts";
 import type { World } from "../world.ts";
 
 /** What clients are told of the simulation they run in. */
@@ -20,6 +21,8 @@ export interface Load {
   readonly isOver: boolean;
   /** The mean pause between two requests of a client. */
   readonly pauseMs: number;
+  /** Producers that can ask for receipts do, and have them checked. */
+  readonly receipts: ReceiptChecks | undefined;
 }
 
 export type ClientEnvironment = Omit<Environment, "fileSystem">;

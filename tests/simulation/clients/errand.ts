@@ -1,5 +1,5 @@
 /** Clients that do one thing and end: make a topic, read a partition once. */
-import { type FoundRecord, type PartitionHistory } from "../history.ts";
+import type { FoundRecord } from "../history.ts";
 import type { Load } from "./client.ts";
 import { HttpClient } from "./http_client.ts";
 
@@ -48,9 +48,17 @@ export async function makeTopic(
 /** A leader that is new may not know yet how much of its log can be read. */
 const LATE_MS = 3_000;
 
+/** A partition as far as is known. */
+export interface KnownPartition {
+  readonly topic: { readonly name: string };
+  readonly partition: number;
+  /** After the last record that anybody was told of. */
+  readonly knownEnd: number;
+}
+
 export async function readToEnd(
   client: HttpClient,
-  partition: PartitionHistory,
+  partition: KnownPartition,
   found: FoundRecord[],
 ): Promise<void> {
   const { topic, partition: index, knownEnd } = partition;

@@ -97,15 +97,16 @@ export class HttpProducer extends HttpClient {
         await this.backOff();
         continue;
       }
-      results.forEach(({ offset }, i) =>
+      results.forEach((result, i) => {
         this.load.checks.acknowledged({
           topic,
           partition,
-          offset,
+          offset: result.offset,
           value: values[i],
           sentMs,
-        })
-      );
+        });
+        this.load.receipts?.check(topic, result, sentMs);
+      });
       this.say(`${place} ${values[0]} is stored at ${results[0].offset}`);
       this.#sequences.set(place, sequence + values.length);
       this.doing = "nothing";
@@ -127,7 +128,8 @@ export class HttpProducer extends HttpClient {
       ? { message: values[0], partition }
       : { messages: values.map((message) => ({ message, partition })) };
     const timeoutMs = 2_000;
-    const body = { topic, ...content, producer, timeoutMs };
+    const receipt = this.load.receipts === undefined ? undefined : true;
+    const body = { topic, ...content, producer, timeoutMs, receipt };
     const answer = await this.call("POST", "/produce", body);
     if (answer === undefined) return { why: "no answer", isOpen: true };
     if (answer.status === 200) return answer.body.results ?? [answer.body];
