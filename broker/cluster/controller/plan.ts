@@ -9,7 +9,11 @@ import type {
   PartitionImage,
   TopicImage,
 } from "../metadata_image.ts";
-import { minInsyncReplicasOf, type TopicConfig } from "../../topic_config.ts";
+import {
+  minInsyncReplicasOf,
+  type TopicConfig,
+  topicSettingText,
+} from "../../topic_config.ts";
 import {
   elect,
   type ElectionOptions,
@@ -114,7 +118,8 @@ function electionOptionsOf(
   topicDefaults: TopicConfig,
 ): ElectionOptions {
   return {
-    isUncleanAllowed: topic.config[UNCLEAN] === "true",
+    isUncleanAllowed:
+      topicSettingText(UNCLEAN, topic, topicDefaults) === "true",
     minInsyncReplicas: minInsyncReplicasOf(topic, topicDefaults),
   };
 }

@@ -1,0 +1,60 @@
+import { planChanges } from "../../../../broker/cluster/controller/plan.ts";
+import { KEYS } from "../../../../broker/cluster/facts.ts";
+import { MetadataImage } from "../../../../broker/cluster/metadata_image.ts";
+import { assertEquals } from "../../../support/assert.ts";
+
+const UNCLEAN = "unclean.leader.election.enable";
+
+/** Of broker 1, which is in sync, and broker 2, only the second lives. */
+function imageOf(config: { [name: string]: string }): MetadataImage {
+  const broker = (id: number) => ({
+    id,
+    host: "h",
+    httpPort: id,
+    kafkaPort: id,
+    rack: null,
+  });
+  const facts: [string, unknown][] = [
+    [KEYS.broker(1), broker(1)],
+    [KEYS.broker(2), broker(2)],
+    [KEYS.liveBroker(2), { incarnation: "two" }],
+    [KEYS.topic("demo"), {
+      topicId: "demo-id",
+      partitions: 1,
+      replicationFactor: 2,
+      config,
+      isInternal: false,
+    }],
+    [KEYS.partition("demo-id", 0), {
+      leader: 1,
+      leaderEpoch: 3,
+      replicas: [1, 2],
+      isr: [1],
+    }],
+  ];
+  const entries = facts.map(([key, value]) => ({
+    key,
+    value: JSON.stringify(value),
+    createRevision: 1,
+    modRevision: 1,
+    version: 1,
+  }));
+  return MetadataImage.of(entries, 1);
+}
+
+Deno.test("planChanges() elects who is not in sync where the topic, or else the broker's default, allows it", () => {
+  const reasons = (own: string | undefined, byDefault?: string) => {
+    const image = imageOf(own === undefined ? {} : { [UNCLEAN]: own });
+    const topicDefaults = byDefault === undefined
+      ? {}
+      : { [UNCLEAN]: byDefault };
+    return planChanges(image, { topicDefaults }).map(({ reason, next }) => [
+      reason,
+      next.leader,
+    ]);
+  };
+  assertEquals(reasons(undefined), []);
+  assertEquals(reasons("true"), [["unclean", 2]]);
+  assertEquals(reasons(undefined, "true"), [["unclean", 2]]);
+  assertEquals(reasons("false", "true"), []);
+});
