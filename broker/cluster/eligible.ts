@@ -9,12 +9,16 @@
  */
 import type { PartitionFact } from "./facts.ts";
 
-/** In-sync replicas that an acknowledgement of `all` needs. */
+/**
+ * In-sync replicas that an acknowledgement of `all` needs. Never those that are
+ * only coming: a topic whose replication factor is raised would take nothing
+ * until they are copied.
+ */
 export function neededInSync(
   minInsyncReplicas: number,
-  { replicas }: Pick<PartitionFact, "replicas">,
+  { replicas, adding = [] }: Pick<PartitionFact, "replicas" | "adding">,
 ): number {
-  return Math.min(minInsyncReplicas, replicas.length);
+  return Math.min(minInsyncReplicas, replicas.length - adding.length);
 }
 
 /**

@@ -27,6 +27,11 @@ import { assert, assertEquals } from "../../support/assert.ts";
 Deno.test("neededInSync() is never more than there are replicas", () => {
   const state = { replicas: [1, 2] };
   assertEquals([1, 2, 3].map((min) => neededInSync(min, state)), [1, 2, 2]);
+  // Nor more than there were before others were to come.
+  const growing = { replicas: [1, 2, 3, 4], adding: [3, 4] };
+  assertEquals([1, 2, 3].map((min) => neededInSync(min, growing)), [1, 2, 2]);
+  const replaced = { replicas: [4, 2, 1], adding: [4], removing: [1] };
+  assertEquals([1, 2, 3].map((min) => neededInSync(min, replaced)), [1, 2, 2]);
 });
 
 const STATE = {

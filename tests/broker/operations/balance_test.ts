@@ -6,7 +6,7 @@ import type {
 } from "../../../contract/balance.ts";
 import { assert, assertEquals } from "../../support/assert.ts";
 import { failed, succeeded } from "../../support/test_broker.ts";
-import { three } from "./copying.ts";
+import { Copying, three } from "./copying.ts";
 
 function begun(answer: unknown): BalanceAnswer {
   const answered = succeeded(answer) as BalanceAnswer;
@@ -188,6 +188,22 @@ Deno.test("A topic gets another replication factor", async () => {
     ).code,
     "INVALID_CONFIG",
   );
+  await copying.stop();
+});
+
+Deno.test("A replication factor that is raised holds up no producer until the copies are there", async () => {
+  const copying = new Copying();
+  for (let id = 1; id <= 3; id++) await copying.grow();
+  const [one] = copying.brokers;
+  await one.create("demo", { replicationFactor: 1 });
+  await copying.rest();
+  const { topics } = one.operations;
+  succeeded(await topics.alter("demo", { replicationFactor: 3 }));
+  await copying.rest(500);
+  assertEquals(copying.states("demo")[0].adding, [2, 3]);
+  const stored = one.produce("demo", ["a"]);
+  await copying.rest(50);
+  assertEquals(succeeded(await stored).baseOffset, 0);
   await copying.stop();
 });
 
