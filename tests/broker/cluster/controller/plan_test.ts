@@ -43,11 +43,11 @@ function imageOf(config: { [name: string]: string }): MetadataImage {
 }
 
 Deno.test("planChanges() elects who is not in sync where the topic, or else the broker's default, allows it", () => {
-  const reasons = (own: string | undefined, byDefault?: string) => {
-    const image = imageOf(own === undefined ? {} : { [UNCLEAN]: own });
-    const topicDefaults = byDefault === undefined
-      ? {}
-      : { [UNCLEAN]: byDefault };
+  const configOf = (value?: string): { [name: string]: string } =>
+    value === undefined ? {} : { [UNCLEAN]: value };
+  const reasons = (own?: string, byDefault?: string) => {
+    const image = imageOf(configOf(own));
+    const topicDefaults = configOf(byDefault);
     return planChanges(image, { topicDefaults }).map(({ reason, next }) => [
       reason,
       next.leader,
