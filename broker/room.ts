@@ -296,10 +296,9 @@ export class Room {
     this.#unsubscribe();
     try {
       await this.controller.stop();
-      const isWhole = this.#isSettled && this.replicas.offline().length === 0;
-      await this.replicas.close();
+      const isWhole = await this.replicas.close();
       const { environment, config } = this.#options;
-      if (isWhole) {
+      if (isWhole && this.#isSettled) {
         leaveCleanMark(environment.fileSystem, config.brokerDirectory);
       }
     } finally {

@@ -245,3 +245,26 @@ Deno.test("LogCleaner compacts the topics that ask for it, and no others", async
   assertEquals(await one.readAll("compacted"), left);
   await cluster.stop();
 });
+
+Deno.test("A stop is no clean one when a log goes offline in it", async () => {
+  const MARK = "data/broker-1/clean-stop";
+  for (const fails of [false, true]) {
+    const cluster = new TestCluster();
+    const one = await cluster.broker();
+    await one.create("demo", { config: { "flush.messages": "1000" } });
+    succeeded(await one.produce("demo", ["a"]));
+    const replica = one.replica("demo");
+    const stop = replica.stop.bind(replica);
+    // As a flush in the background fails, whose fault nobody awaits.
+    replica.stop = () => {
+      stop();
+      if (!fails) return;
+      one.disk.fault = () => ({ kind: "error", writtenBytes: 0 });
+      void replica.log.flush().catch(() => {});
+      one.disk.fault = undefined;
+    };
+    await one.stop();
+    assertEquals(one.disk.exists(MARK), !fails);
+    await cluster.stop();
+  }
+});
