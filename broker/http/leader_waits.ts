@@ -23,6 +23,8 @@ export interface SearchOptions {
   readonly signal?: AbortSignal;
   /** Of whoever leads now and lives; undefined: nobody does. */
   epoch(): number | undefined;
+  /** That one is about to stop: only who leads next can do better. */
+  isLeaving?(): boolean;
 }
 
 /** Counts what waits, over all requests of a door. */
@@ -161,7 +163,8 @@ export class LeaderSearch {
       // lack its lease for a moment: no change here tells when that is over.
       const retry: Timer | undefined = pauseMs < leftMs
         ? environment.timers.after(pauseMs, () => {
-          if (this.#options.epoch() !== undefined) end(true);
+          const { epoch, isLeaving } = this.#options;
+          if (epoch() !== undefined && isLeaving?.() !== true) end(true);
         })
         : undefined;
       closing.addEventListener("abort", onAbort, { once: true });

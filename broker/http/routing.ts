@@ -213,6 +213,17 @@ function tryOnce(
   );
 }
 
+/** Whether who leads the partition is about to stop, and takes no more. */
+export function isLedByLeaving(
+  { operations }: Door,
+  topic: string,
+  partition: number,
+): boolean {
+  const route = operations.records.route(topic, partition);
+  return !(route instanceof Promise) && !(route instanceof Failure) &&
+    route.broker.leaving === true;
+}
+
 /** Another leads than the one who was asked; while nobody does it may answer. */
 export function hasMoved(asked: number, now: number | undefined): boolean {
   return now !== undefined && now !== asked;

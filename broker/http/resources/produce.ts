@@ -20,7 +20,12 @@ import {
 } from "../produce_request.ts";
 import { newRecordText, readMessage } from "../records.ts";
 import type { LeaderSearch } from "../leader_waits.ts";
-import { isFull, isWorthAnotherTry, notLeader } from "../routing.ts";
+import {
+  isFull,
+  isLedByLeaving,
+  isWorthAnotherTry,
+  notLeader,
+} from "../routing.ts";
 import { produceBatch } from "./produce_batch.ts";
 
 export function produce(exchange: Exchange, door: Door) {
@@ -185,6 +190,7 @@ async function orAgain(
   work.search ??= door.leaderWaits.search({
     timeoutMs,
     epoch: () => door.operations.records.leaderEpoch(topic, partition),
+    isLeaving: () => isLedByLeaving(door, topic, partition),
   });
   return await work.search.next(route?.leaderEpoch)
     ? await routeOne(work, partition)

@@ -19,7 +19,7 @@ import {
   type ProduceSettings,
 } from "../produce_request.ts";
 import { type DecodedMessage, newRecordText, readMessage } from "../records.ts";
-import { isWorthAnotherTry, notLeader } from "../routing.ts";
+import { isLedByLeaving, isWorthAnotherTry, notLeader } from "../routing.ts";
 
 /** The messages of one partition, by their index in the request. */
 interface Group {
@@ -216,6 +216,8 @@ async function storeGroups(
   const search = door.leaderWaits.search({
     timeoutMs,
     epoch: () => epochsSum(moved.map(epochOf)),
+    isLeaving: () =>
+      moved.every(({ group }) => isLedByLeaving(door, topic, group.partition)),
   });
   for (let pending = groups;; pending = moved.map(({ group }) => group)) {
     const refused = await storeRound(storing, pending);

@@ -131,6 +131,27 @@ Deno.test("A leader that lacks its lease for a moment is tried again, less and l
   assertEquals(network.hops.length, early + 1);
 });
 
+Deno.test("A leader that is about to stop is not tried again, and its successor is at once", async () => {
+  const many = { ...PRODUCE, message: undefined, messages: ["x"] };
+  for (const body of [PRODUCE, many]) {
+    const { first, second, network, cluster } = demo(2);
+    second.operations.produceFailure = new Failure(
+      "NOT_LEADER_OR_FOLLOWER",
+      "Broker 2 is about to stop",
+    );
+    const answer = first.call("POST", "/produce", body);
+    await settle();
+    cluster.brokers[1].leaving = true;
+    cluster.changed();
+    await first.time.elapse(2_000);
+    assertEquals(network.hops.length, 1);
+    cluster.move("demo", 0, 3);
+    assertEquals((await answer).status, 200);
+    assertEquals(network.hops.length, 2);
+    assertEquals([first.time.pending, cluster.listenerCount], [0, 0]);
+  }
+});
+
 Deno.test("Records that may be stored are sent again only with an identity", async () => {
   for (const local of [true, false]) {
     const { first, cluster, doors } = demo(local ? 1 : 2);
