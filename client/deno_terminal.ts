@@ -5,9 +5,10 @@ const SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows"
   ? ["SIGINT", "SIGBREAK"]
   : ["SIGINT", "SIGTERM"];
 
-interface DenoOutput {
+export interface DenoOutput {
   isTerminal(): boolean;
   write(bytes: Uint8Array): Promise<number>;
+  writeSync(bytes: Uint8Array): number;
 }
 
 function output(stream: DenoOutput): Output {
@@ -20,13 +21,37 @@ function output(stream: DenoOutput): Output {
           written += await stream.write(bytes.subarray(written));
         }
       } catch (error) {
-        if (error instanceof Deno.errors.BrokenPipe) {
-          throw new OutputClosed("nobody reads the output", { cause: error });
-        }
-        throw error;
+        throw outputError(error);
       }
     },
   };
+}
+
+/**
+ * What is said on the side is often not waited for. Written at once it stays in
+ * order, and the end of the process takes nothing away.
+ */
+export function sideOutput(stream: DenoOutput): Output {
+  return {
+    isTerminal: stream.isTerminal(),
+    write(bytes) {
+      try {
+        let written = 0;
+        while (written < bytes.length) {
+          written += stream.writeSync(bytes.subarray(written));
+        }
+        return Promise.resolve();
+      } catch (error) {
+        return Promise.reject(outputError(error));
+      }
+    },
+  };
+}
+
+function outputError(error: unknown): unknown {
+  return error instanceof Deno.errors.BrokenPipe
+    ? new OutputClosed("nobody reads the output", { cause: error })
+    : error;
 }
 
 export function denoTerminal(): Terminal {
@@ -36,7 +61,7 @@ export function denoTerminal(): Terminal {
       read: (into) => Deno.stdin.read(into),
     },
     output: output(Deno.stdout),
-    error: output(Deno.stderr),
+    error: sideOutput(Deno.stderr),
     fetch: (url, init) => fetch(url, init),
     monotonicMs: () => performance.now(),
     after(delayMs, callback) {
