@@ -8,6 +8,7 @@
  */
 import { neededInSync, withEligible } from "../cluster/eligible.ts";
 import { type PartitionFact, partitionFact } from "../cluster/facts.ts";
+import type { TopicSettings } from "../topic_config.ts";
 
 export const REPLICATION_LIMITS = {
   /** A follower that has not caught up for so long leaves the in-sync set. */
@@ -80,8 +81,8 @@ export function maximalIsr(
 
 /**
  * The high watermark: the least safe end in the maximal in-sync set. It never
- * goes back, and stays while any of them has not been heard of, or others are
- * eligible to lead (`keepsEligible`).
+ * goes back, and stays while any of them has not been heard of, too few are in
+ * sync (`isHeldBack`), or others are eligible to lead (`keepsEligible`).
  */
 export function nextHighWatermark(
   present: number,
@@ -130,27 +131,41 @@ export function mayJoin(
 }
 
 /**
+ * Whether the high watermark stays where it is because too few are in sync: what
+ * is in the page caches of too few can be lost with them, so nobody may read it
+ * (KIP-966). What is on the disk of one may be read.
+ */
+export function isHeldBack(
+  state: PartitionFact,
+  { minInsyncReplicas, flushMessages }: Pick<
+    TopicSettings,
+    "minInsyncReplicas" | "flushMessages"
+  >,
+): boolean {
+  return flushMessages !== 1 &&
+    state.isr.length < neededInSync(minInsyncReplicas, state);
+}
+
+/**
  * Whether eligible replicas stay so although that keeps the high watermark where
- * it is: they need not have what is above it (KIP-966). A leader whose records
- * are on the disk lets them go rather than keep from readers what may have been
- * acknowledged before it led, or what came since; a page cache can be lost, and
- * they may be all that is left then.
+ * it is, where nothing else does: they need not have what is above it. A leader
+ * whose records are on the disk lets them go rather than keep from readers what
+ * may have been acknowledged before it led, or what came since.
  */
 export function keepsEligible(
   state: PartitionFact,
   leader: {
     minInsyncReplicas: number;
-    /** It acknowledges only what is on its disk. */
-    flushesFirst: boolean;
     /** Its high watermark is above all from before its epoch. */
     knowsCommitted: boolean;
     /** It was written to since there are eligible ones. */
     hasNewRecords: boolean;
   },
 ): boolean {
-  const { minInsyncReplicas, flushesFirst } = leader;
-  if (state.isr.length >= neededInSync(minInsyncReplicas, state)) return false;
-  return !flushesFirst || (leader.knowsCommitted && !leader.hasNewRecords);
+  if (state.isr.length >= neededInSync(leader.minInsyncReplicas, state)) {
+    return false;
+  }
+  return leader.knowsCommitted && !leader.hasNewRecords;
 }
 
 /** In the order of the replicas, as the preferred leader is. */

@@ -33,7 +33,7 @@ import { AppendWaits } from "./append_waits.ts";
 import type { AckWait, Appended, Waiter } from "./appends.ts";
 import { wakeAll } from "./high_watermark.ts";
 import { type FollowerFetch, InSyncReplicas } from "./in_sync_replicas.ts";
-import { handedOver, keepsEligible } from "./in_sync_rules.ts";
+import { handedOver, isHeldBack, keepsEligible } from "./in_sync_rules.ts";
 import { overloaded, tooFewInSync, withoutLease } from "./refusals.ts";
 import { LogStart } from "./log_start.ts";
 import type { ReplicaParts } from "./replica_parts.ts";
@@ -143,10 +143,14 @@ export class LeaderRole {
       highWatermark.value,
       this.#safeEnd.value,
     );
-    if (next <= highWatermark.value) return;
+    if (next <= highWatermark.value || this.#isHeldBack) return;
     if (this.inSync.hasEligible) return this.#reconsiderEligible();
     highWatermark.advanceTo(offset(next));
     this.#parts.assertOrder();
+  }
+
+  get #isHeldBack(): boolean {
+    return isHeldBack(this.inSync.state, this.#parts.settings);
   }
 
   /** While the high watermark could go on, and must not because of them. */
@@ -155,7 +159,6 @@ export class LeaderRole {
     const { state, epochStartOffset } = this.inSync;
     const areKept = keepsEligible(state, {
       minInsyncReplicas: settings.minInsyncReplicas,
-      flushesFirst: settings.flushMessages === 1,
       knowsCommitted: highWatermark.value >= epochStartOffset,
       hasNewRecords: log.logEndOffset > this.#endAtEligible,
     });

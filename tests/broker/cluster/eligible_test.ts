@@ -16,6 +16,7 @@ import {
 import type { PartitionFact } from "../../../broker/cluster/facts.ts";
 import { stateAtStart } from "../../../broker/cluster/start_state.ts";
 import {
+  isHeldBack,
   keepsEligible,
   mayJoin,
   nextHighWatermark,
@@ -202,7 +203,11 @@ class Model {
       this.#highWatermark,
       this.state.isr.map((id) => id === leader ? end : this.#heard.get(id)),
     );
-    if (next <= this.#highWatermark) return;
+    const isHeld = isHeldBack(this.state, {
+      minInsyncReplicas: this.#minInsyncReplicas,
+      flushMessages: this.#flushesFirst ? 1 : Infinity,
+    });
+    if (next <= this.#highWatermark || isHeld) return;
     if (this.state.eligible === undefined) {
       this.#highWatermark = next;
       this.promised = Math.max(this.promised, next);
@@ -210,7 +215,6 @@ class Model {
     }
     const areKept = keepsEligible(this.state, {
       minInsyncReplicas: this.#minInsyncReplicas,
-      flushesFirst: this.#flushesFirst,
       knowsCommitted: this.#highWatermark >= this.#epochStart,
       hasNewRecords: end > this.#endAtEligible,
     });

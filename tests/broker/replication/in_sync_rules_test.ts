@@ -3,6 +3,7 @@ import type { PartitionFact } from "../../../broker/cluster/facts.ts";
 import {
   type FollowerProgress,
   handedOver,
+  isHeldBack,
   keepsEligible,
   laggards,
   maximalIsr,
@@ -253,21 +254,30 @@ Deno.test("stoodDown() takes a follower with a failing disk out of the in-sync s
   assertEquals(stoodDown(last, disk), undefined);
 });
 
-Deno.test("keepsEligible() lets them go with enough in sync, or on the disk with something to read", () => {
+Deno.test("keepsEligible() lets them go with enough in sync, or something to read", () => {
   const state = { leader: 1, leaderEpoch: 0, replicas: [1, 2, 3], isr: [1] };
-  for (const flushesFirst of [true, false]) {
-    for (const knowsCommitted of [true, false]) {
-      for (const hasNewRecords of [true, false]) {
-        const leader = { flushesFirst, knowsCommitted, hasNewRecords };
-        const isHeldUp = !knowsCommitted || hasNewRecords;
-        assertEquals(
-          keepsEligible(state, { ...leader, minInsyncReplicas: 2 }),
-          !(flushesFirst && isHeldUp),
-        );
-        assert(!keepsEligible(state, { ...leader, minInsyncReplicas: 1 }));
-      }
+  for (const knowsCommitted of [true, false]) {
+    for (const hasNewRecords of [true, false]) {
+      const leader = { knowsCommitted, hasNewRecords };
+      assertEquals(
+        keepsEligible(state, { ...leader, minInsyncReplicas: 2 }),
+        knowsCommitted && !hasNewRecords,
+      );
+      assert(!keepsEligible(state, { ...leader, minInsyncReplicas: 1 }));
     }
   }
+});
+
+Deno.test("isHeldBack() lets nobody read what is in the page caches of too few", () => {
+  const state = { leader: 1, leaderEpoch: 0, replicas: [1, 2], isr: [1] };
+  const isHeld = (flushMessages: number, minInsyncReplicas: number) =>
+    isHeldBack(state, { flushMessages, minInsyncReplicas });
+  assertEquals([1, 2, 3].map((min) => isHeld(100, min)), [false, true, true]);
+  assertEquals([1, 2, 3].map((min) => isHeld(1, min)), [false, false, false]);
+  // It has no more than one.
+  const only = { ...state, replicas: [1] };
+  const settings = { flushMessages: 100, minInsyncReplicas: 2 };
+  assertEquals(isHeldBack(only, settings), false);
 });
 
 /** The epoch of each record, ascending. */
