@@ -65,6 +65,13 @@ export const action = fc.oneof(
       min: fc.constantFrom("1", "2", "3"),
     }),
   },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant("level" as const),
+      flushMessages: fc.constantFrom("1", "1000000"),
+    }),
+  },
 );
 
 export type Action = typeof action extends fc.Arbitrary<infer T> ? T : never;

@@ -14,7 +14,15 @@ import {
   moveReplicas,
 } from "../../../broker/cluster/controller/reassignment.ts";
 import { isOnlyNewInSync } from "../../../broker/operations/balance_cancel.ts";
-import { stateAtStart } from "../../../broker/cluster/start_state.ts";
+import {
+  type FlushPeriods,
+  flushPeriodsOf,
+  wasFlushedFirst,
+} from "../../../broker/cluster/flush_periods.ts";
+import {
+  type StartCondition,
+  stateAtStart,
+} from "../../../broker/cluster/start_state.ts";
 import { Failure } from "../../../contract/errors.ts";
 import { assert, assertEquals } from "../../support/assert.ts";
 import { type Action, BROKERS } from "./replica_actions.ts";
@@ -46,20 +54,33 @@ export class History {
   #values = 0;
   readonly #clean = new Set<number>();
   readonly #wiped = new Set<number>();
-  #min: string;
+  /** Topic settings that change. */
+  #config: Record<string, string>;
+  /** What each broker noted at its start. */
+  readonly #noted = new Map<number, FlushPeriods>();
 
   constructor(set: ReplicaSet, options: HistoryOptions) {
     this.set = set;
     this.#options = options;
-    this.#min = options.config["min.insync.replicas"];
+    this.#config = { ...options.config };
+    for (const id of BROKERS) this.#note(id);
+  }
+
+  #note(id: number): void {
+    this.#noted.set(id, flushPeriodsOf([this.set.topic], true));
   }
 
   get #flushesFirst(): boolean {
+    return Number(this.#config["flush.messages"] ?? 1) === 1;
+  }
+
+  /** It was so at every moment. */
+  get #alwaysFlushed(): boolean {
     return this.#options.config["flush.messages"] === undefined;
   }
 
   get #minInsyncReplicas(): number {
-    return Number(this.#min);
+    return Number(this.#config["min.insync.replicas"]);
   }
 
   async perform(step: Action): Promise<void> {
@@ -101,13 +122,8 @@ export class History {
         return await this.#start(step.broker);
       case "newDisk":
         return this.#replaceDisk(step.broker);
-      case "fail": {
-        const node = set.node(step.broker);
-        if (!node.isUp) return;
-        node.disk.holdSyncs = false;
-        node.disk.failSyncs();
-        return;
-      }
+      case "fail":
+        return this.#fail(step.broker);
       case "full": {
         const { disk } = set.node(step.broker);
         disk.freeBytes = disk.freeBytes === Infinity ? 100 : Infinity;
@@ -118,8 +134,13 @@ export class History {
       case "cancel":
         return await this.#cancel();
       case "min":
-        this.#min = String(Math.max(Number(step.min), this.#leastInSync));
-        return await this.#configure();
+        return await this.#configure(
+          "min.insync.replicas",
+          String(Math.max(Number(step.min), this.#leastInSync)),
+        );
+      case "level":
+        if (this.#alwaysFlushed) return;
+        return await this.#configure("flush.messages", step.flushMessages);
     }
   }
 
@@ -128,11 +149,9 @@ export class History {
     return this.#options.mortal === undefined ? 1 : 2;
   }
 
-  #configure(): Promise<void> {
-    return this.set.configure({
-      ...this.#options.config,
-      "min.insync.replicas": this.#min,
-    });
+  #configure(name: string, value: string): Promise<void> {
+    this.#config = { ...this.#config, [name]: value };
+    return this.set.configure(this.#config);
   }
 
   async #move(target: readonly number[]): Promise<void> {
@@ -152,8 +171,7 @@ export class History {
   /** Nothing hands over here: it is as slow a clean stop as there may be. */
   async #stop(id: number): Promise<void> {
     const node = this.set.node(id);
-    const { mortal = BROKERS } = this.#options;
-    if (!mortal.includes(id) || node.disk.holdSyncs) return;
+    if (!this.#isMortal(id) || node.disk.holdSyncs) return;
     const isWhole = node.held?.log.isOffline !== true;
     let isOver = false;
     let isClean = isWhole;
@@ -164,6 +182,18 @@ export class History {
     await stopping;
     this.#isolated.delete(id);
     if (isClean) this.#clean.add(id);
+  }
+
+  /** Only a restart brings its log back. */
+  #fail(id: number): void {
+    const node = this.set.node(id);
+    if (!node.isUp || !this.#isMortal(id)) return;
+    node.disk.holdSyncs = false;
+    node.disk.failSyncs();
+  }
+
+  #isMortal(id: number): boolean {
+    return this.#options.mortal?.includes(id) ?? true;
   }
 
   #replaceDisk(id: number): void {
@@ -222,7 +252,7 @@ export class History {
       for (const member of state.isr) {
         const held = this.set.node(member).held?.log;
         if (held === undefined || held.isOffline) continue;
-        const safeEnd = this.#flushesFirst
+        const safeEnd = this.#alwaysFlushed
           ? held.flushedOffset
           : held.logEndOffset;
         assert(
@@ -240,7 +270,7 @@ export class History {
     for (const id of [...isr, ...eligible]) {
       const log = this.set.node(id).held?.log;
       if (log === undefined || log.isOffline) continue;
-      const own = this.#flushesFirst ? log.flushedOffset : log.logEndOffset;
+      const own = this.#alwaysFlushed ? log.flushedOffset : log.logEndOffset;
       assert(own >= end, `Broker ${id} has ${own} of ${end}, and may lead`);
     }
   }
@@ -281,8 +311,9 @@ export class History {
     await this.set.change({ leader: id, leaderEpoch: leaderEpoch + 1 });
   }
 
-  async #write(next: PartitionFact): Promise<void> {
-    await this.set.change({
+  /** False: it is another one by now. */
+  #write(next: PartitionFact): Promise<boolean> {
+    return this.set.change({
       eligible: undefined,
       adding: undefined,
       removing: undefined,
@@ -292,9 +323,8 @@ export class History {
 
   async #down(id: number): Promise<void> {
     const node = this.set.node(id);
-    const { powerLost, mortal = BROKERS } = this.#options;
-    if (!node.isUp || !mortal.includes(id)) return;
-    if (powerLost.includes(id)) await node.crash();
+    if (!node.isUp || !this.#isMortal(id)) return;
+    if (this.#options.powerLost.includes(id)) await node.crash();
     else await node.kill();
     this.#isolated.delete(id);
     this.#clean.delete(id);
@@ -304,19 +334,29 @@ export class History {
   async #start(id: number): Promise<void> {
     const node = this.set.node(id);
     if (node.isUp) return;
-    const { modRevision: _, ...fact } = this.set.state;
     await node.start(async () => {
-      const next = stateAtStart(fact, {
+      await this.#settle({
         brokerId: id,
         wasStoppedCleanly: this.#clean.delete(id),
         isNewDisk: this.#wiped.has(id),
-        flushesFirst: this.#flushesFirst,
+        flushesFirst: this.#flushesFirst &&
+          wasFlushedFirst(this.set.topic, this.#noted.get(id)!),
         isUsable: true,
         minInsyncReplicas: this.#minInsyncReplicas,
       });
-      if (next !== undefined) await this.#write(next);
       this.#wiped.delete(id);
+      this.#note(id);
     });
+  }
+
+  /** Others may write the state at the same time. */
+  async #settle(condition: StartCondition): Promise<void> {
+    for (let isWritten = false; !isWritten;) {
+      await this.set.view.catchUp();
+      const { modRevision: _, ...fact } = this.set.state;
+      const next = stateAtStart(fact, condition);
+      isWritten = next === undefined || await this.#write(next);
+    }
   }
 
   async #isolate(id: number): Promise<void> {
@@ -348,8 +388,7 @@ export class History {
   /** Ends all faults and waits until the cluster is well. */
   async heal(): Promise<void> {
     this.set.cuts.clear();
-    this.#min = "2";
-    await this.#configure();
+    await this.#configure("min.insync.replicas", "2");
     for (const id of BROKERS) {
       const node = this.set.node(id);
       node.disk.freeBytes = Infinity;

@@ -9,6 +9,7 @@ import {
   type PartitionFact,
   type TopicFact,
 } from "../../../broker/cluster/facts.ts";
+import { flushPeriodAfter } from "../../../broker/cluster/flush_periods.ts";
 import type { PartitionImage } from "../../../broker/cluster/metadata_image.ts";
 import { MetadataView } from "../../../broker/cluster/metadata_view.ts";
 import type { Environment } from "../../../broker/environment.ts";
@@ -63,7 +64,7 @@ export class ReplicaSet {
   /** Every request that reached a leader. */
   readonly fetches: { from: number; to: number; asks: number }[] = [];
 
-  #topic: Partial<TopicFact> = {};
+  #topic: TopicFact | undefined;
 
   private constructor() {
     this.store = this.metadata.connect();
@@ -91,7 +92,7 @@ export class ReplicaSet {
       config,
       isInternal: false,
     };
-    await set.configure(config);
+    await set.#put(KEYS.topic(TOPIC), set.#topic);
     for (let index = 0; index < partitions; index++) {
       await set.write({
         leader: replicas[0],
@@ -129,8 +130,14 @@ export class ReplicaSet {
 
   /** Gives the topic other settings. */
   async configure(config: Record<string, string>): Promise<void> {
-    this.#topic = { ...this.#topic, config };
+    const flushPeriod = flushPeriodAfter(this.topic, config);
+    this.#topic = { ...this.topic, config, flushPeriod };
     await this.#put(KEYS.topic(TOPIC), this.#topic);
+  }
+
+  get topic(): TopicFact {
+    assert(this.#topic !== undefined, "The topic is not made yet");
+    return this.#topic;
   }
 
   /** Writes a partition's state, whatever it was. */
