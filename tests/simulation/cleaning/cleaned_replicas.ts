@@ -93,7 +93,8 @@ export class CleanedReplicas {
   compare(history: CleanedHistory): void {
     const fact = this.#facts.now(history.topic.name, 0);
     if (fact === undefined) return;
-    const replicas = fact.replicas.map((id) => ({
+    // What an operator began may go on while it is read: some only come.
+    const replicas = fact.isr.map((id) => ({
       id,
       start: Number(this.#replica(history, id)?.log.logStartOffset ?? 0),
       contents: contentsOf(this.#cluster.machines[id - 1], history),
@@ -152,9 +153,8 @@ function differenceOf(
 
 function contentsOf(machine: Machine, { topic }: CleanedHistory): Contents {
   const { files } = machine.disk;
-  const folder = `/data/${machine.name}/${topic.name}_0/`;
-  const paths = files.paths
-    .filter((path) => path.startsWith(folder) && path.endsWith(".log")).sort();
+  const paths = files.pathsIn(`/data/${machine.name}/${topic.name}_0`)
+    .filter((path) => path.endsWith(".log")).sort();
   const contents: Contents = new Map();
   for (const path of paths) {
     const bytes = files.currentBytes(path)!;
