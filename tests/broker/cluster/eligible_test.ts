@@ -16,10 +16,12 @@ import {
 import type { PartitionFact } from "../../../broker/cluster/facts.ts";
 import { stateAtStart } from "../../../broker/cluster/start_state.ts";
 import {
+  handedOver,
   isHeldBack,
   keepsEligible,
   mayJoin,
   nextHighWatermark,
+  stoodDown,
   withInSync,
   withoutInSync,
 } from "../../../broker/replication/in_sync_rules.ts";
@@ -63,6 +65,8 @@ class Model {
   readonly flushed = new Map(STATE.replicas.map((id) => [id, 0]));
   readonly alive = new Set(STATE.replicas);
   readonly #unclean = new Set<number>();
+  /** Down, with a new disk. */
+  readonly #wiped = new Set<number>();
   readonly #flushesFirst: boolean;
   /** What the leader was told by fetches in its epoch. */
   readonly #heard = new Map<number, number>();
@@ -91,6 +95,9 @@ class Model {
     if (kind === "stop") this.#end(id, kind);
     if (kind === "start") this.#start(id);
     if (kind === "elect") this.#elect();
+    if (kind === "disk") this.#replaceDisk(id);
+    if (kind === "full") this.#fail(id, true);
+    if (kind === "broken") this.#fail(id, false);
     if (kind === "min") this.#minInsyncReplicas = 1 + (amount % 3);
     this.#advance();
     this.check();
@@ -170,7 +177,7 @@ class Model {
     const next = stateAtStart(this.state, {
       brokerId: id,
       wasStoppedCleanly,
-      isNewDisk: false,
+      isNewDisk: this.#wiped.delete(id),
       flushesFirst: this.#flushesFirst,
       isUsable: true,
       minInsyncReplicas: this.#minInsyncReplicas,
@@ -181,6 +188,30 @@ class Model {
     const isLast = isr.length === 1 && isr[0] === id && eligible.length === 0;
     // Nobody else has more: this is all that is left.
     if (isLast) this.promised = Math.min(this.promised, this.has.get(id)!);
+  }
+
+  /** Of a broker that is down, where others have all it had. */
+  #replaceDisk(id: number): void {
+    const { isr, eligible = [] } = this.state;
+    const others = [...isr, ...eligible].filter((each) => each !== id);
+    const isOnly = others.every((each) => this.#unclean.has(each));
+    if (this.alive.has(id) || isOnly) return;
+    this.#unclean.add(id);
+    this.#wiped.add(id);
+    this.has.set(id, 0);
+    this.flushed.set(id, 0);
+  }
+
+  /** Its disk fails: it hands over, or stands down; a broken one is dead then. */
+  #fail(brokerId: number, isReadable: boolean): void {
+    if (!this.alive.has(brokerId)) return;
+    const minInsyncReplicas = this.#minInsyncReplicas;
+    const disk = { brokerId, minInsyncReplicas, isReadable };
+    const next = brokerId === this.#leader
+      ? handedOver(this.state, disk, (id) => this.alive.has(id))
+      : stoodDown(this.state, disk);
+    if (next !== undefined) this.#become(next);
+    if (!isReadable) this.#end(brokerId, "kill");
   }
 
   #elect(): void {
@@ -227,6 +258,7 @@ Deno.test("Whatever happens, who is in sync or eligible has all that was ever pr
     kind: fc.constantFrom(
       ...["append", "append", "fetch", "fetch", "fetch", "lag", "flush"],
       ...["kill", "power", "stop", "start", "start", "elect", "elect", "min"],
+      ...["disk", "full", "broken"],
     ),
     id: fc.constantFrom(...STATE.replicas),
     amount: fc.integer({ min: 1, max: 5 }),
