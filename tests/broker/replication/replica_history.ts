@@ -1,9 +1,7 @@
 /**
  * Carries out random actions on one partition of a replica set, with the rules of
- * the controller and of a start. Owns what must hold: whoever may lead has all
- * that was readable; in the end all replicas are equal, byte for byte, whatever
- * was acknowledged by all in-sync replicas, or readable, is where it was, and
- * what was said to be gone is nowhere.
+ * the controller and of a start. Owns how each is done; what must hold says
+ * `replica_promises.ts`.
  */
 import { elect } from "../../../broker/cluster/controller/election.ts";
 import type { PartitionFact } from "../../../broker/cluster/facts.ts";
@@ -26,12 +24,8 @@ import {
 import { Failure } from "../../../contract/errors.ts";
 import { assert, assertEquals } from "../../support/assert.ts";
 import { type Action, BROKERS } from "./replica_actions.ts";
+import { Promises } from "./replica_promises.ts";
 import { ReplicaSet } from "./replica_set.ts";
-
-interface Acknowledged {
-  readonly offset: number;
-  readonly value: string;
-}
 
 export interface HistoryOptions {
   readonly config: Record<string, string>;
@@ -45,11 +39,7 @@ export interface HistoryOptions {
 export class History {
   readonly set: ReplicaSet;
   readonly #options: HistoryOptions;
-  readonly acknowledged: Acknowledged[] = [];
-  /** What was written, and is not kept, as the producer was told. */
-  readonly gone = new Set<string>();
-  /** What a leader let be read, by offset. */
-  readonly #readable = new Map<number, string>();
+  readonly promises: Promises;
   readonly #isolated = new Set<number>();
   #values = 0;
   readonly #clean = new Set<number>();
@@ -63,6 +53,9 @@ export class History {
     this.set = set;
     this.#options = options;
     this.#config = { ...options.config };
+    this.promises = new Promises(set, {
+      alwaysFlushed: options.config["flush.messages"] === undefined,
+    });
     for (const id of BROKERS) this.#note(id);
   }
 
@@ -72,11 +65,6 @@ export class History {
 
   get #flushesFirst(): boolean {
     return Number(this.#config["flush.messages"] ?? 1) === 1;
-  }
-
-  /** It was so at every moment. */
-  get #alwaysFlushed(): boolean {
-    return this.#options.config["flush.messages"] === undefined;
   }
 
   get #minInsyncReplicas(): number {
@@ -139,7 +127,7 @@ export class History {
           String(Math.max(Number(step.min), this.#leastInSync)),
         );
       case "level":
-        if (this.#alwaysFlushed) return;
+        if (this.promises.alwaysFlushed) return;
         return await this.#configure("flush.messages", step.flushMessages);
     }
   }
@@ -219,72 +207,23 @@ export class History {
     node.produceBatch(values, wait, { outlivesLeader }).then((answer) => {
       if (answer instanceof Failure) {
         const isGone = answer.details.mayBeStored === false;
-        if (isGone) { for (const value of values) this.gone.add(value); }
+        if (isGone) {
+          for (const value of values) this.promises.gone.add(value);
+        }
         return;
       }
       if (wait !== "inSync") return;
       values.forEach((value, index) =>
-        this.acknowledged.push({ offset: answer.baseOffset + index, value })
+        this.promises.acknowledged.push({
+          offset: answer.baseOffset + index,
+          value,
+        })
       );
     });
   }
 
-  /** What must hold at every moment (DESIGN section 5). */
-  checkBounds(): void {
-    this.#checkReplicas();
-    this.#checkMayLead();
-  }
-
-  #checkReplicas(): void {
-    for (const id of BROKERS) {
-      const node = this.set.node(id);
-      const replica = node.held;
-      if (replica === undefined) continue;
-      const { log, highWatermark, inSync } = replica;
-      assert(log.logStartOffset <= replica.lastStableOffset);
-      assert(replica.lastStableOffset <= highWatermark);
-      assert(highWatermark <= log.logEndOffset);
-      const { state } = this.set;
-      if (inSync === undefined || state.leaderEpoch !== replica.leaderEpoch) {
-        continue;
-      }
-      if (node.hasLease) this.#noteReadable(id);
-      for (const member of state.isr) {
-        const held = this.set.node(member).held?.log;
-        if (held === undefined || held.isOffline) continue;
-        const safeEnd = this.#alwaysFlushed
-          ? held.flushedOffset
-          : held.logEndOffset;
-        assert(
-          highWatermark <= safeEnd,
-          `The high watermark is ${highWatermark}, but ${member} has ${safeEnd}`,
-        );
-      }
-    }
-  }
-
-  /** In sync or eligible: with all that anybody could ever read. */
-  #checkMayLead(): void {
-    const { isr, eligible = [] } = this.set.state;
-    const end = Math.max(0, ...[...this.#readable.keys()].map((at) => at + 1));
-    for (const id of [...isr, ...eligible]) {
-      const log = this.set.node(id).held?.log;
-      if (log === undefined || log.isOffline) continue;
-      const own = this.#alwaysFlushed ? log.flushedOffset : log.logEndOffset;
-      assert(own >= end, `Broker ${id} has ${own} of ${end}, and may lead`);
-    }
-  }
-
   #isAlive(id: number): boolean {
     return this.set.node(id).isUp && !this.#isolated.has(id);
-  }
-
-  #noteReadable(id: number): void {
-    const node = this.set.node(id);
-    const { highWatermark } = node.replica();
-    for (const [offset, value] of node.values().entries()) {
-      if (offset < highWatermark) this.#readable.set(offset, value);
-    }
   }
 
   /** What the controller does by itself; true: there was something. */
@@ -411,33 +350,11 @@ export class History {
     await this.set.time.elapse(2_000);
     const answer = await last;
     assert(!(answer instanceof Failure), "Nothing can be produced in the end");
-    this.acknowledged.push({ offset: answer.baseOffset, value: "last" });
+    this.promises.acknowledged.push({
+      offset: answer.baseOffset,
+      value: "last",
+    });
     await this.set.time.elapse(2_000);
-  }
-
-  check(): void {
-    const { replicas } = this.set.state;
-    const first = this.set.node(replicas[0]);
-    const all = first.values();
-    for (const id of replicas) {
-      const node = this.set.node(id);
-      assertEquals(node.values(), all);
-      assertEquals(node.bytes(), first.bytes());
-      assertEquals(node.run.faults, []);
-      assertEquals(Number(node.replica().highWatermark), all.length);
-    }
-    for (const { offset, value } of this.acknowledged) {
-      assertEquals(all[offset], `${offset}:${value}`);
-    }
-    for (const [offset, value] of this.#readable) {
-      assertEquals(all[offset], value);
-    }
-    for (const each of all) {
-      const value = each.slice(each.indexOf(":") + 1);
-      assert(!this.gone.has(value), `${each} was said to be gone`);
-    }
-    // Every leader's offsets are dense.
-    all.forEach((each, index) => assert(each.startsWith(`${index}:`)));
   }
 }
 
@@ -453,9 +370,9 @@ export async function runHistory(
   const history = new History(set, options);
   for (const step of actions) {
     await history.perform(step);
-    history.checkBounds();
+    history.promises.checkNow();
   }
   await history.heal();
-  history.check();
+  history.promises.checkInTheEnd();
   await set.stop();
 }
