@@ -57,11 +57,18 @@ interface Line {
 
 /**
  * Names the run as well (as KIP-903 does by an epoch): a request that a dead run
- * left on the way says nothing of what the present one holds.
+ * left on the way says nothing of what the present one holds. And the metadata
+ * that it has by now: it makes records as safe as the level that it knows asks.
  */
-function followerClientId(brokerId: number, incarnation?: string): string {
+function followerClientId(
+  brokerId: number,
+  incarnation: string | undefined,
+  revision: number,
+): string {
   const name = `streamnest-follower-${brokerId}`;
-  return incarnation === undefined ? name : `${name}@${incarnation}`;
+  return incarnation === undefined
+    ? name
+    : `${name}@${incarnation}+${revision}`;
 }
 
 export class KafkaFetchSource implements FetchSource {
@@ -164,7 +171,12 @@ export class KafkaFetchSource implements FetchSource {
     const client = new PeerClient({
       environment,
       address: { hostname, port },
-      clientId: followerClientId(brokerId, this.#options.incarnation?.()),
+      clientId: () =>
+        followerClientId(
+          brokerId,
+          this.#options.incarnation?.(),
+          this.#options.view.image.revision,
+        ),
       trustedFrameBytes: FETCH_SOURCE_LIMITS.trustedFrameBytes,
     });
     const { incarnation } = broker;

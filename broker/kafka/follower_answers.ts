@@ -29,12 +29,22 @@ export function followerId(request: FetchRequest, apiVersion: number): number {
     : request.replicaState.replicaId;
 }
 
+const NAME = /@([^+]+)(?:\+(\d{1,15}))?$/;
+
+/** As its name says (`fetch_source.ts`): its run, and the metadata it had. */
+function followerOf(
+  clientId: string,
+): { run: string | undefined; knownRevision: number | undefined } {
+  const [, run, revision] = NAME.exec(clientId) ?? [];
+  const knownRevision = revision === undefined ? undefined : Number(revision);
+  return { run, knownRevision };
+}
+
 /** A request that a dead run of the broker left on the way (KIP-903). */
 function isOfPastRun(
-  clientId: string,
+  run: string | undefined,
   broker: { readonly incarnation: string | undefined } | undefined,
 ): boolean {
-  const [, run] = clientId.split("@");
   const present = broker?.incarnation;
   return run !== undefined && present !== undefined && run !== present;
 }
@@ -50,7 +60,8 @@ export async function answerFollower(
 ): Promise<FetchResponse> {
   const { image } = parts.view;
   const brokerId = followerId(request, apiVersion);
-  const isPast = isOfPastRun(clientId, image.brokers.get(brokerId));
+  const { run, knownRevision } = followerOf(clientId);
+  const isPast = isOfPastRun(run, image.brokers.get(brokerId));
   const partitions = request.topics.flatMap(
     (asked): FollowerFetchPartition[] => {
       const topic = apiVersion >= FIRST_VERSION_BY_ID
@@ -70,6 +81,7 @@ export async function answerFollower(
   );
   const answers = await parts.followers.fetch({
     brokerId,
+    knownRevision,
     partitions,
     maxWaitMs: Math.min(request.maxWaitMs, limits.maxWaitMs),
     minBytes: Math.min(request.minBytes, limits.maxBytes),

@@ -48,8 +48,8 @@ export interface PeerClientOptions {
     "clock" | "network" | "random" | "timers"
   >;
   readonly address: { readonly hostname: string; readonly port: number };
-  /** What the peer sees as our client id. */
-  readonly clientId: string;
+  /** What the peer sees as our client id; asked for at each request. */
+  readonly clientId: string | (() => string);
   /** Memory for an answer is had at once up to this size, else as it comes. */
   readonly trustedFrameBytes?: number;
   readonly limits?: Partial<PeerClientLimits>;
@@ -113,9 +113,11 @@ export class PeerClient {
         return reject(new NotSentError("The request was given up"));
       }
       const correlationId = this.#nextCorrelationId;
+      const { clientId: named } = this.#options;
+      const clientId = typeof named === "string" ? named : named();
       const chunks = encodeRequest(
         api,
-        { version, correlationId, clientId: this.#options.clientId },
+        { version, correlationId, clientId },
         body,
       );
       const sizeBytes = chunks.reduce((sum, each) => sum + each.byteLength, 0);

@@ -33,6 +33,8 @@ export interface FollowerFetchPartition {
 export interface FollowerFetchOptions {
   /** The follower. */
   readonly brokerId: number;
+  /** Of the metadata that it had when it asked; undefined: not told. */
+  readonly knownRevision?: number;
   readonly partitions: readonly FollowerFetchPartition[];
   readonly maxWaitMs: number;
   readonly minBytes: number;
@@ -105,7 +107,7 @@ export class FollowerFetches {
     const nowMs = clock.monotonicMs();
     const deadlineMs = nowMs + options.maxWaitMs;
     const slots = options.partitions.map((asked) =>
-      this.#admit(asked, options.brokerId, nowMs)
+      this.#admit(asked, options, nowMs)
     );
     for (;;) {
       const isEnough = readAll(slots, options);
@@ -119,7 +121,7 @@ export class FollowerFetches {
   /** Checks who asks and for what, and tells the replica of the progress. */
   #admit(
     asked: FollowerFetchPartition,
-    brokerId: number,
+    { brokerId, knownRevision }: FollowerFetchOptions,
     nowMs: number,
   ): Slot {
     const replica = this.#follows(asked, brokerId);
@@ -130,15 +132,30 @@ export class FollowerFetches {
     const gap = gapOf(replica, asked);
     if (gap !== undefined) return settled(asked, gap);
     // Before the wait: it may be what an acknowledgement waits for.
-    replica.followerFetched({
-      brokerId,
-      fetchOffset: asked.fetchOffset,
-      logStartOffset: asked.logStartOffset,
-      epoch: asked.currentLeaderEpoch,
-      nowMs,
-    });
+    if (this.#knowsSettings(asked, knownRevision)) {
+      replica.followerFetched({
+        brokerId,
+        fetchOffset: asked.fetchOffset,
+        logStartOffset: asked.logStartOffset,
+        epoch: asked.currentLeaderEpoch,
+        nowMs,
+      });
+    }
     const answer = nothing(replica);
     return { asked, replica, epoch, answer, isDue: true };
+  }
+
+  /**
+   * One that has not heard of the topic's settings yet may have made its records
+   * less safe than they ask: it is served, and does not count.
+   */
+  #knowsSettings(
+    { topic }: FollowerFetchPartition,
+    knownRevision: number | undefined,
+  ): boolean {
+    if (topic === undefined || knownRevision === undefined) return true;
+    const { topics } = this.#options.view.image;
+    return knownRevision >= (topics.get(topic)?.modRevision ?? 0);
   }
 
   #follows(

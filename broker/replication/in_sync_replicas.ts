@@ -116,6 +116,13 @@ export class InSyncReplicas {
     return isSame ? remembered.progress.safeEnd : undefined;
   }
 
+  /** The level is a stricter one: what was safe enough until now may not be. */
+  forgetSafeEnds(): void {
+    for (const remembered of this.#remembered.values()) {
+      remembered.progress = { ...remembered.progress, safeEnd: undefined };
+    }
+  }
+
   /** Who may be elected, now or once what is proposed is written. */
   get #mayLead(): readonly number[] {
     const inSync = maximalIsr(this.isr, this.#proposed?.isr);

@@ -128,6 +128,11 @@ export class LeaderRole {
     wakeAll(this.#onAppended);
   }
 
+  /** From now on records must be on the disk: whoever holds them says so anew. */
+  becomeStricter(): void {
+    this.inSync.forgetSafeEnds();
+  }
+
   /** Looks again at all that may have changed: the lease, the level. */
   recheck(): void {
     this.advance();

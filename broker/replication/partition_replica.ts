@@ -170,6 +170,9 @@ export class PartitionReplica {
   }
 
   reconfigure(settings: TopicSettings): void {
+    const isStricter = settings.flushMessages === 1 &&
+      this.settings.flushMessages !== 1;
+    if (isStricter) this.#leader?.becomeStricter();
     this.#parts.settings = settings;
     this.#safeEnd.reconfigure(settings);
     this.log.reconfigure(settings.log);

@@ -201,7 +201,7 @@ Deno.test("KafkaFetchSource asks by topic id with epochs, and reads every kind o
   const leader = await scene.leader();
   const { body, clientId, version, correlationId } = await leader.next();
   assertEquals(version, 13);
-  assertEquals(clientId, "streamnest-follower-2@run-1");
+  assertEquals(clientId, "streamnest-follower-2@run-1+1");
   assertEquals(body.replicaId, 2);
   assertEquals([body.maxWaitMs, body.minBytes, body.maxBytes], [
     500,

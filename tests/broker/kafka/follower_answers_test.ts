@@ -111,3 +111,18 @@ Deno.test("answerFollower() counts no fetch that a dead run of the follower left
     assertEquals(asked.fetchOffset, 5);
   }
 });
+
+Deno.test("answerFollower() tells of which metadata the follower knew", async () => {
+  const known = async (clientId: string) =>
+    (await askedBy(clientId, "first")).knownRevision;
+  assertEquals(await known("streamnest-follower-2@first+17"), 17);
+  assertEquals(await known("streamnest-follower-2@first"), undefined);
+  assertEquals(await known("streamnest-follower-2"), undefined);
+  assertEquals(await known("streamnest-follower-2@first+1e3"), undefined);
+  // The run is told apart from it.
+  const { partitions: [asked] } = await askedBy(
+    "streamnest-follower-2@first+17",
+    "first",
+  );
+  assertEquals(asked.topic, "demo");
+});

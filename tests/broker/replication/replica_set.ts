@@ -480,7 +480,11 @@ export class NodeRun {
         }
         set.fetches.push({ from, to, asks: asks.length });
         return orAborted(
-          leader.run.#answer(from, asks, options),
+          leader.run.#answer(
+            { brokerId: from, knownRevision: this.view.image.revision },
+            asks,
+            options,
+          ),
           [options.signal, leader.run.downSignal, this.downSignal],
         );
       },
@@ -489,12 +493,12 @@ export class NodeRun {
   }
 
   async #answer(
-    brokerId: number,
+    follower: { brokerId: number; knownRevision: number },
     asks: readonly FetchAsk[],
     options: { maxWaitMs: number; maxBytes: number; signal: AbortSignal },
   ): Promise<FetchAnswer[]> {
     const answers = await this.followers.fetch({
-      brokerId,
+      ...follower,
       partitions: asks.map(({ topicId, ...ask }) => ({
         ...ask,
         topic: this.view.image.topicById(topicId)?.name,
@@ -504,7 +508,7 @@ export class NodeRun {
       maxBytes: options.maxBytes,
       signal: options.signal,
     });
-    if (this.#set.isCut(brokerId, this.#node.id)) {
+    if (this.#set.isCut(follower.brokerId, this.#node.id)) {
       throw new Error("The answer was lost");
     }
     // As from a wire: nobody shares memory.
