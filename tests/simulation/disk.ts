@@ -31,6 +31,8 @@ export class MachineDisk {
   #files = new MemoryFileSystem();
   /** How many times slower than usual. */
   slowness = 1;
+  /** Until then a sync is under way that began while the disk was slow. */
+  slowUntilMs = 0;
   /** The part of writes and syncs that fail, as a bad disk's do. */
   errors = 0;
   /** The process dies in so many operations, this one half done. */
@@ -98,6 +100,10 @@ export class MachineDisk {
     if (process === undefined) return Promise.resolve();
     const delayMs = this.slowness *
       (SYNC_LEAST_MS + this.#random.exponential(SYNC_MEAN_MS));
+    if (this.slowness > 1) {
+      const untilMs = this.#world.nowMs + delayMs;
+      this.slowUntilMs = Math.max(this.slowUntilMs, untilMs);
+    }
     const { promise, resolve } = Promise.withResolvers<void>();
     // The disk goes on while the process is paused, and when it is killed.
     this.#world.schedule(delayMs, () => process.enter(resolve));

@@ -33,6 +33,9 @@ import { StoreAbsences } from "./store_absences.ts";
 import type { FactsWatch } from "./facts_watch.ts";
 import type { World } from "./world.ts";
 
+/** Between two looks at what replicas still have to do. */
+const LOOK_MS = 20;
+
 export interface ExtraPartsOptions {
   readonly world: World;
   readonly cluster: Cluster;
@@ -51,6 +54,9 @@ export class ExtraParts {
   readonly #cleaning: CleaningWatch;
   readonly #flushes: FlushWatch | undefined;
   readonly #replicas: CleanedReplicas;
+  /** What disagreed when somebody looked last. */
+  #reason: string | undefined;
+  #lookAgainMs = 0;
 
   constructor(options: ExtraPartsOptions) {
     const { world, cluster, facts, history, load, extras } = options;
@@ -164,8 +170,17 @@ export class ExtraParts {
     this.#flushes?.sample();
   }
 
-  /** Why it cannot be said yet that all works again. */
+  /** Why it cannot be said yet that all works again: asked after each event. */
   disagreement(): string | undefined {
+    const { nowMs } = this.#load.world;
+    if (nowMs >= this.#lookAgainMs) {
+      this.#lookAgainMs = nowMs + LOOK_MS;
+      this.#reason = this.#look();
+    }
+    return this.#reason;
+  }
+
+  #look(): string | undefined {
     for (const history of this.#histories) {
       const reason = this.#replicas.disagreement(history);
       if (reason !== undefined) return `${history.name}: ${reason}`;

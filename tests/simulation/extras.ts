@@ -70,7 +70,7 @@ const MACHINES = 6;
 
 export function extrasOf(seed: number): Extras {
   const random = new SeededRandom(seed, "extras");
-  const isCleaned = random.chance(0.35);
+  const isCleaned = random.chance(0.3);
   const drifts = random.chance(0.3);
   return {
     cleaned: isCleaned ? [cleanedTopicOf(random)] : [],
@@ -84,7 +84,7 @@ export function extrasOf(seed: number): Extras {
       : [],
     storeAwayGapMs: random.chance(0.15) ? random.pick([1500, 4000]) : undefined,
     hasSchemas: random.chance(0.12),
-    hasReceipts: random.chance(0.5),
+    hasReceipts: random.chance(0.3),
     flushMs: random.chance(0.5) ? random.pick([0, 50, 300]) : undefined,
   };
 }

@@ -94,7 +94,8 @@ function isWell(machine: Machine, { topic, partition }: PartitionHistory) {
   const { disk, process, room } = machine;
   const replica = room?.replicas.replica(topic.name, partition);
   return process?.isAlive === true && !process.isPaused &&
-    disk.slowness === 1 && disk.errors === 0 &&
+    disk.slowness === 1 && process.world.nowMs >= disk.slowUntilMs &&
+    disk.errors === 0 &&
     disk.files.freeBytes === Infinity && replica?.isOpen === true &&
     !replica.log.isOffline;
 }

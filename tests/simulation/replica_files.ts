@@ -69,9 +69,8 @@ export function endOf(
 }
 
 function logPaths(machine: Machine, partition: string): string[] {
-  const folder = `/data/${machine.name}/${partition}/`;
-  return machine.disk.files.paths
-    .filter((path) => path.startsWith(folder) && path.endsWith(".log")).sort();
+  return machine.disk.files.pathsIn(`/data/${machine.name}/${partition}`)
+    .filter((path) => path.endsWith(".log")).sort();
 }
 
 /** False when the file ends with something else than a good batch. */

@@ -233,6 +233,8 @@ class MemoryFileHandle implements FileHandle {
 
 export class MemoryFileSystem implements FileSystem {
   #files = new Map<string, MemoryFile>();
+  /** The paths of the files in each directory. */
+  readonly #inDirectory = new Map<string, Set<string>>();
   #durableFiles = new Map<string, MemoryFile>();
   #directories = new Set<string>(["/", "."]);
   #unsyncedEntries = new Map<string, DirectoryChange[]>();
@@ -325,7 +327,7 @@ export class MemoryFileSystem implements FileSystem {
     const inside = (name: string) => parentOf(name) === path && name !== path;
     const nameOf = (name: string) => name.slice(name.lastIndexOf("/") + 1);
     return [
-      ...[...this.#files.keys()].filter(inside).map((name) => ({
+      ...this.pathsIn(path).map((name) => ({
         name: nameOf(name),
         isDirectory: false,
       })),
@@ -408,6 +410,7 @@ export class MemoryFileSystem implements FileSystem {
       survivor.durable = contentAfterCrash(path, file, keep);
       survivor.current = survivor.durable.copy();
       after.#files.set(path, survivor);
+      after.#noteName(path);
       after.#durableFiles.set(path, survivor);
     }
     return after;
@@ -426,6 +429,11 @@ export class MemoryFileSystem implements FileSystem {
   /** What of a file is there now, synced or not. */
   currentBytes(path: string): Uint8Array | undefined {
     return this.#files.get(path)?.current.view();
+  }
+
+  /** Of the files that are in a directory now, in no order. */
+  pathsIn(directory: string): string[] {
+    return [...this.#inDirectory.get(directory) ?? []];
   }
 
   /** Of all files that are there now. */
@@ -524,8 +532,19 @@ export class MemoryFileSystem implements FileSystem {
     if (this.#files.has(path)) this.#changeEntry({ kind: "remove", path });
   }
 
+  #noteName(path: string): void {
+    const directory = parentOf(path);
+    const names = this.#inDirectory.get(directory);
+    const isThere = this.#files.has(path);
+    if (!isThere) names?.delete(path);
+    else if (names !== undefined) names.add(path);
+    else this.#inDirectory.set(directory, new Set([path]));
+  }
+
   #changeEntry(change: DirectoryChange): void {
     applyDirectoryChange(this.#files, change);
+    this.#noteName(change.path);
+    if (change.kind === "rename") this.#noteName(change.to);
     const directory = parentOf(change.path);
     const changes = this.#unsyncedEntries.get(directory) ?? [];
     changes.push(change);

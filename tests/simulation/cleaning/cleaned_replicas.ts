@@ -153,9 +153,8 @@ function differenceOf(
 
 function contentsOf(machine: Machine, { topic }: CleanedHistory): Contents {
   const { files } = machine.disk;
-  const folder = `/data/${machine.name}/${topic.name}_0/`;
-  const paths = files.paths
-    .filter((path) => path.startsWith(folder) && path.endsWith(".log")).sort();
+  const paths = files.pathsIn(`/data/${machine.name}/${topic.name}_0`)
+    .filter((path) => path.endsWith(".log")).sort();
   const contents: Contents = new Map();
   for (const path of paths) {
     const bytes = files.currentBytes(path)!;

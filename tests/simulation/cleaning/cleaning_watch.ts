@@ -110,9 +110,9 @@ export class CleaningWatch {
     const { files } = machine.disk;
     let sizeBytes = 0;
     let next = Infinity;
-    for (const other of files.paths) {
+    for (const other of files.pathsIn(folder)) {
       const match = SEGMENT_FILE.exec(other);
-      if (match?.[1] !== folder || Number(match[3]) <= Number(base)) continue;
+      if (match === null || Number(match[3]) <= Number(base)) continue;
       sizeBytes += files.currentBytes(other)?.length ?? 0;
       next = Math.min(next, Number(match[3]));
     }
