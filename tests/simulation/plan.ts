@@ -21,6 +21,8 @@ export interface Plan {
   readonly committers: number;
   readonly operators: number;
   readonly transactors: number;
+  /** Who changes settings of topics; absent: nobody. */
+  readonly tuners?: number;
   /** Mean pause of a client between two requests. */
   readonly pauseMs: number;
   readonly segmentBytes: number | undefined;

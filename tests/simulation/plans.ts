@@ -74,6 +74,28 @@ const MAKERS = {
     durationMs: 9_000,
   }),
 
+  /** Settings change while one machine loses power. */
+  settings: (random) => ({
+    brokers: 3,
+    topics: [topic("cache", 0, 3), topic("cache", 1, 3), topic("disk", 2, 3)],
+    faults: [
+      "onePower",
+      ...some(random, 3, [
+        "restart",
+        "rollingRestart",
+        "pause",
+        "storeSplit",
+        "split",
+        "slowNetwork",
+      ]),
+    ],
+    meanFaultGapMs: random.pick([200, 500]),
+    tuners: 2,
+    operators: 0,
+    transactors: 0,
+    durationMs: 9_000,
+  }),
+
   /** Everything that ends brokers, at both levels, faster than they recover. */
   ends: (random) => ({
     brokers: 4,

@@ -20,6 +20,7 @@ import { KafkaReader } from "./clients/kafka_reader.ts";
 import { Operator } from "./clients/operator.ts";
 import { Cluster, type Seams, told } from "./cluster.ts";
 import { TransactionHistory, Transactor } from "./clients/transactor.ts";
+import { Tuner } from "./clients/tuner.ts";
 import { FactsWatch } from "./facts_watch.ts";
 import { ExtraParts } from "./extra_parts.ts";
 import { NO_EXTRAS } from "./extras.ts";
@@ -315,6 +316,9 @@ class Simulation {
     }
     for (let i = 1; i <= plan.operators; i++) {
       this.#begin(new Operator(load, `operator-${i}`, this.#history));
+    }
+    for (let i = 1; i <= (plan.tuners ?? 0); i++) {
+      this.#begin(new Tuner(load, `tuner-${i}`));
     }
     this.#startGroup();
     for (const client of this.#extras.clients()) this.#begin(client);
