@@ -2,6 +2,7 @@
  * What a producer hands to a partition's leader, and what comes back.
  */
 import type { Failure } from "../../contract/errors.ts";
+import type { QueuedBatch } from "./append_queue.ts";
 
 /** Where records went. */
 export interface Appended {
@@ -40,4 +41,14 @@ export interface Waiter {
   readonly onStored: (() => void) | undefined;
   readonly outlivesLeader: boolean;
   readonly done: (result: Appended | Failure) => void;
+}
+
+/** Ends all appends of these batches with `failure`. */
+export function failAll(
+  batches: readonly QueuedBatch<Waiter>[],
+  failure: Failure,
+): void {
+  for (const batch of batches) {
+    for (const { done } of batch.appends) done.done(failure);
+  }
 }

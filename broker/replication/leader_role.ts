@@ -30,7 +30,12 @@ import {
   type QueuedBatch,
 } from "./append_queue.ts";
 import { AppendWaits } from "./append_waits.ts";
-import type { AckWait, Appended, Waiter } from "./appends.ts";
+import {
+  type AckWait,
+  type Appended,
+  failAll,
+  type Waiter,
+} from "./appends.ts";
 import { wakeAll } from "./high_watermark.ts";
 import { type FollowerFetch, InSyncReplicas } from "./in_sync_replicas.ts";
 import { handedOver, isHeldBack, keepsEligible } from "./in_sync_rules.ts";
@@ -389,14 +394,5 @@ export class LeaderRole {
     if (!this.#world.holdsLease()) return;
     this.inSync.propose(next);
     this.#world.propose(this.inSync.state, next);
-  }
-}
-
-function failAll(
-  batches: readonly QueuedBatch<Waiter>[],
-  failure: Failure,
-): void {
-  for (const batch of batches) {
-    for (const { done } of batch.appends) done.done(failure);
   }
 }
