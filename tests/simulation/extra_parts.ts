@@ -94,7 +94,7 @@ export class ExtraParts {
     };
   }
 
-  /** Of what could not be done in the middle of a simulation. */
+  /** Loads what takes real time, which must not pass within a simulation. */
   async prepare(): Promise<void> {
     if (this.#guarded !== undefined) await loadSchemaEngine();
   }

@@ -32,13 +32,15 @@ export interface CleanedTopic {
   readonly readsOver: "http" | "kafka";
 }
 
+export interface CleanerLimits {
+  readonly intervalMs: number;
+  readonly keyMapBytes: number;
+}
+
 export interface Extras {
   readonly cleaned: readonly CleanedTopic[];
-  /** How often each broker cleans, and in how much memory. */
-  readonly cleaner: {
-    readonly intervalMs: number;
-    readonly keyMapBytes: number;
-  };
+  /** How often each broker cleans, and in how much memory; else the product's. */
+  readonly cleaner: CleanerLimits | undefined;
   /** Of the brokers' own topics, which are compacted. */
   readonly internalSegmentBytes: number | undefined;
   /** Of the machines in order: how fast their clocks run; 1: right. */
@@ -54,7 +56,7 @@ export interface Extras {
 /** A seed as it was before there were extras. */
 export const NO_EXTRAS: Extras = {
   cleaned: [],
-  cleaner: { intervalMs: 15_000, keyMapBytes: 16 * 1024 * 1024 },
+  cleaner: undefined,
   internalSegmentBytes: undefined,
   clockRates: [],
   storeAwayGapMs: undefined,

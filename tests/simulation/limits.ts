@@ -8,12 +8,14 @@ import type { Extras } from "./extras.ts";
 
 /** Returns what puts them back. */
 export function withSmallLimits(extras: Extras): () => void {
-  const { cleaner, internalSegmentBytes } = extras;
+  const { cleaner = {}, internalSegmentBytes } = extras;
   const mendCleaner = assign(CLEANER_LIMITS, cleaner);
-  if (internalSegmentBytes === undefined) return mendCleaner;
-  const mendTopics = assign(INTERNAL_TOPIC_DEFAULTS, {
-    segmentBytes: internalSegmentBytes,
-  });
+  const mendTopics = assign(
+    INTERNAL_TOPIC_DEFAULTS,
+    internalSegmentBytes === undefined
+      ? {}
+      : { segmentBytes: internalSegmentBytes },
+  );
   return () => {
     mendTopics();
     mendCleaner();
