@@ -190,6 +190,14 @@ function readSecrets(
     }
   };
   const password = read("--metadata-password-file", config.passwordFile);
+  // Editors end a file with a line's end, which no password has.
+  const secret = new TextDecoder().decode(password).replace(/\r?\n$/, "");
+  if (password !== undefined && secret === "") {
+    faults.push(
+      `--metadata-password-file: "${config.passwordFile}" is empty: the ` +
+        "password belongs on its first line",
+    );
+  }
   const rootCertificate = read("--metadata-ca", config.caFile);
   const certChain = read("--metadata-cert", config.certificateFile);
   const privateKey = read("--metadata-key", config.keyFile);
@@ -197,8 +205,7 @@ function readSecrets(
   return {
     auth: config.user === null || password === undefined ? undefined : {
       username: config.user,
-      // Editors end a file with a line's end, which no password has.
-      password: new TextDecoder().decode(password).replace(/\r?\n$/, ""),
+      password: secret,
     },
     credentials: rootCertificate === undefined
       ? undefined

@@ -39,12 +39,31 @@ export function isRefusal(error: unknown): boolean {
 
 export function unavailable(cause: unknown): MetadataUnavailableError {
   if (cause instanceof MetadataUnavailableError) return cause;
-  return new MetadataUnavailableError(
-    `etcd did not answer: ${
-      messageOf(cause).replace(/\s*Resolution note:\s*$/, "").trim()
-    }`,
-    { cause, isRefusal: isRefusal(cause) },
-  );
+  return new MetadataUnavailableError(wordsOf(messageOf(cause)), {
+    cause,
+    isRefusal: isRefusal(cause),
+  });
+}
+
+/**
+ * gRPC's text for people: without its codes and what it counts and notes. What
+ * is of no known form stays as it is.
+ */
+function wordsOf(message: string): string {
+  const text = message.replace(/\s*Resolution note:\s*$/, "").trim();
+  const [, late] = /DEADLINE_EXCEEDED.*?(?: after ([\d.]+s))/.exec(text) ?? [];
+  if (late !== undefined) {
+    const [, address] = /remote_addr=([^,\s]+)/.exec(text) ?? [];
+    const where = address === undefined ? "" : ` at ${address}`;
+    return `etcd${where} did not answer within ${
+      Math.round(Number.parseFloat(late) * 1000)
+    } ms`;
+  }
+  const [, refusal] = /^\d+ [A-Z_]+: etcdserver: (.+)$/.exec(text) ?? [];
+  if (refusal !== undefined) return `etcd says: ${refusal}`;
+  const reason = text.replace(/^\d+ [A-Z_]+: /, "")
+    .replace(/Last error: Error: /, "");
+  return `etcd did not answer: ${reason}`;
 }
 
 /** The token of the session is one that etcd forgot: it was restarted, say. */

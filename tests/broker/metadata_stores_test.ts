@@ -1,0 +1,71 @@
+/** What is said of etcd's secrets, before anything is connected. */
+import { ConfigurationError } from "../../broker/config.ts";
+import { createLogger } from "../../broker/logger.ts";
+import { openMetadataStore } from "../../broker/metadata_stores.ts";
+import { createSystemEnvironment } from "../../broker/system_environment.ts";
+import { assertEquals, assertRejects } from "../support/assert.ts";
+import { brokerConfigOf } from "../support/broker_config.ts";
+import { MemoryFileSystem } from "../support/memory_file_system.ts";
+
+async function faultsOf(
+  files: Record<string, string>,
+  paths: { passwordFile: string; caFile: string | null },
+): Promise<readonly string[]> {
+  const fileSystem = new MemoryFileSystem();
+  for (const [path, text] of Object.entries(files)) {
+    fileSystem.writeFileAtomic(path, new TextEncoder().encode(text));
+  }
+  const environment = createSystemEnvironment();
+  const config = brokerConfigOf({
+    metadata: {
+      kind: "etcd",
+      endpoints: [{ host: "etcd.test", port: 2379 }],
+      prefix: "/streamnest",
+      user: "streamnest",
+      certificateFile: null,
+      keyFile: null,
+      ...paths,
+    },
+  });
+  const logger = createLogger({
+    level: "info",
+    format: "text",
+    nowMs: () => 0,
+    writeLine: () => {},
+  });
+  try {
+    const error = await assertRejects(
+      () => openMetadataStore(config, { ...environment, fileSystem }, logger),
+      ConfigurationError,
+    );
+    return error.faults;
+  } finally {
+    environment.close();
+  }
+}
+
+Deno.test("openMetadataStore() refuses an empty password, and names the file", async () => {
+  for (const text of ["", "\n", "\r\n"]) {
+    assertEquals(
+      await faultsOf({ password: text }, {
+        passwordFile: "password",
+        caFile: null,
+      }),
+      [
+        '--metadata-password-file: "password" is empty: the password belongs ' +
+        "on its first line",
+      ],
+    );
+  }
+});
+
+Deno.test("openMetadataStore() names every secret that is wrong, at once", async () => {
+  const faults = await faultsOf({ password: "\n" }, {
+    passwordFile: "password",
+    caFile: "missing.pem",
+  });
+  assertEquals(faults.map((fault) => fault.split(":")[0]), [
+    "--metadata-password-file",
+    "--metadata-ca",
+  ]);
+});
