@@ -286,15 +286,19 @@ export class Controller {
     return { compare, success };
   }
 
-  /** "1, 3": who can take duties now. */
-  #alive(): string {
-    return [...this.#options.view.image.brokers.values()]
-      .filter(({ incarnation, isLeaving }) =>
-        incarnation !== undefined && !isLeaving
-      )
-      .map(({ id }) => id)
-      .sort((a, b) => a - b)
-      .join(", ");
+  /** "1, 3": who can take duties now, and who stops, if anybody. */
+  #aliveBrokers(): { alive: string; stopping?: string } {
+    const living = [...this.#options.view.image.brokers.values()]
+      .filter(({ incarnation }) => incarnation !== undefined)
+      .sort((a, b) => a.id - b.id);
+    const idsOf = (leaving: boolean) =>
+      living.filter(({ isLeaving }) => isLeaving === leaving)
+        .map(({ id }) => id).join(", ");
+    const stopping = idsOf(true);
+    return {
+      alive: idsOf(false) || "none",
+      ...(stopping === "" ? {} : { stopping }),
+    };
   }
 
   /** One line for each reason, however many partitions it was. */
@@ -306,7 +310,7 @@ export class Controller {
       const level = reason === "unclean" ? "warn" : "info";
       logger[level](REASONS[reason], {
         partitions: some.length,
-        ...(reason === "liveness" ? { alive: this.#alive() } : {}),
+        ...(reason === "liveness" ? this.#aliveBrokers() : {}),
         ...(elected.length > 0 ? { newLeaders: leadersOf(elected) } : {}),
         first: `${some[0].topic}-${some[0].partition}`,
       });
@@ -322,11 +326,11 @@ function isStill(
   return state?.modRevision === modRevision;
 }
 
-/** "2: 17, 3: 16": how many partitions each broker leads by it. */
+/** "17 to broker 2, 16 to broker 3": how many partitions each leads by it. */
 function leadersOf(elected: readonly Change[]): string {
   return [...Map.groupBy(elected, ({ next }) => next.leader)]
     .sort(([a], [b]) => (a ?? -1) - (b ?? -1))
-    .map(([leader, some]) => `${leader}: ${some.length}`)
+    .map(([leader, some]) => `${some.length} to broker ${leader}`)
     .join(", ");
 }
 

@@ -63,7 +63,22 @@ Deno.test("Controller gives a killed broker's partitions to others within two se
   });
   assert(
     brokers[0].logged.some((line) =>
-      line.includes('"alive":"1, 3","newLeaders":"3: 1"')
+      line.includes('"alive":"1, 3","newLeaders":"1 to broker 3"')
+    ),
+  );
+  await stop(cluster);
+});
+
+Deno.test("Controller tells who stops, apart from who is alive", async () => {
+  const { cluster, brokers } = await clusterOf(3);
+  const stopping = brokers[1].stop();
+  await cluster.time.elapse(100);
+  await stopping;
+  assert(
+    brokers[0].logged.some((line) =>
+      line.includes(
+        '"alive":"1, 3","stopping":"2","newLeaders":"1 to broker 3"',
+      )
     ),
   );
   await stop(cluster);
