@@ -223,11 +223,11 @@ const FAULTS = {
     cluster.losePower(machine);
     // Nobody changes disks within a lease, in which the old one still counts.
     world.schedule(random.between(2000, 4000), () => {
-      // One that is off may have lost its page cache.
+      // One that is not ready may have to tell that it lost its page cache.
       const isOnlyCopy = [...facts.all()].some(({ fact }) => {
         const { isr, eligible = [] } = fact;
         const others = isr.filter((id) =>
-          id !== machine.id && cluster.machines[id - 1].process?.isAlive
+          id !== machine.id && cluster.machines[id - 1].running !== undefined
         );
         const isOneOfTwo = eligible.includes(machine.id) && isr.length === 1;
         return isr.includes(machine.id) ? others.length === 0 : isOneOfTwo;
