@@ -24,6 +24,8 @@ export interface ForwardedRequest {
   readonly isPoll?: boolean;
   /** The request changes something: an answer that never came is ambiguous. */
   readonly changes: boolean;
+  /** It brings messages: where the answer is lost they may be stored. */
+  readonly stores?: boolean;
   readonly signal?: AbortSignal;
   /** Why it is that broker, which "leads the partition" unless said here. */
   readonly duty?: string;
@@ -198,10 +200,11 @@ export class Forwarder {
     if (request.changes && wasSent) {
       const detail =
         `The answer of ${bearer}, did not arrive: the change may or may not have been made.`;
+      const details = request.stores === true ? { mayBeStored: true } : {};
       // Of one that is late, time is up as well: nothing is tried again.
       return isLate
-        ? new Failure("REQUEST_TIMED_OUT", detail)
-        : new AnswerLost("REQUEST_TIMED_OUT", detail);
+        ? new Failure("REQUEST_TIMED_OUT", detail, details)
+        : new AnswerLost("REQUEST_TIMED_OUT", detail, details);
     }
     if (isLate) {
       return new Failure(

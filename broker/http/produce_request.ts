@@ -54,6 +54,7 @@ export function forwardProduce(
     body: body + "}",
     timeoutMs: settings.timeoutMs + door.limits.forwardGraceMs,
     changes: true,
+    stores: true,
   };
   const hasMoved = () =>
     partitions.every((partition) => {

@@ -382,6 +382,7 @@ function readResults(
   return new Failure(
     "REQUEST_TIMED_OUT",
     `Broker ${broker.id} on ${broker.http} gave an answer of status ${answer.status} that cannot be read: the messages may or may not be stored.`,
+    { mayBeStored: true },
   );
 }
 

@@ -199,6 +199,7 @@ Deno.test("Producing whose answer is lost says that it may be stored", async () 
   const problem = await response.json();
   assertEquals(problem.code, "REQUEST_TIMED_OUT");
   assertStringIncludes(problem.detail, "may or may not");
+  assertEquals(problem.mayBeStored, true);
   assertEquals(stored(cluster, 1).length, 1);
   assertEquals(network.hops.length, 1);
 });
@@ -347,7 +348,9 @@ Deno.test("An answer of a leader that is not ours tells nothing", async () => {
     messages: [{ message: "x", partition: 1 }],
   });
   assertEquals(response.status, 503);
-  assert((await response.json()).detail.includes("may or may not"));
+  const problem = await response.json();
+  assert(problem.detail.includes("may or may not"));
+  assertEquals(problem.mayBeStored, true);
 });
 
 Deno.test("A schema is registered when every broker that answers knows it", async () => {
