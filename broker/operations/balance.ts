@@ -306,14 +306,17 @@ function noOtherBroker(
   const others = receivers(image).filter(({ id }) => id !== brokerId);
   const [{ topic, partition }] = stuck;
   const which = stuck.length === 1
-    ? `partition ${partition} of "${topic.name}" has`
-    : `${stuck.length} partitions (the first is ${partition} of "${topic.name}") have`;
+    ? `partition ${partition} of "${topic.name}"`
+    : `${stuck.length} partitions (the first is ${partition} of "${topic.name}")`;
   const ids = others.map(({ id }) => id).join(", ");
+  const reason = others.length === 0
+    ? `nobody could take over ${which}: that takes a broker that is alive, has a Kafka port, and is not drained`
+    : `${which} ${
+      stuck.length === 1 ? "has" : "have"
+    } a replica on each broker that could take over (${ids}). Add a broker, or lower the topic's replication factor`;
   return new Failure(
     "INVALID_REPLICA_ASSIGNMENT",
-    `Broker ${brokerId} cannot be emptied: ${which} a replica on each broker that could take over (${
-      ids === "" ? "there is none" : ids
-    }). Add a broker, or lower the topic's replication factor`,
+    `Broker ${brokerId} cannot be emptied: ${reason}`,
     { field: "brokerId" },
   );
 }

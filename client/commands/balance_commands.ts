@@ -19,7 +19,7 @@ import type { NobodyAnswers } from "../cluster.ts";
 import type { Answer } from "../http_client.ts";
 import type { Terminal } from "../terminal.ts";
 import { watchBalance } from "./balance_progress.ts";
-import { planText, runningText } from "./balance_text.ts";
+import { paceText, planText, runningText } from "./balance_text.ts";
 import { throttleOption } from "./byte_rate.ts";
 import { brokerOption, jsonOption, metaOption } from "./common_options.ts";
 import { counted } from "./progress.ts";
@@ -158,7 +158,8 @@ function carryOn(
       return EXIT_DONE;
     }
     if (!settings.wait) {
-      const text = `${begun.joined ? "Runs already" : "Begun"}: ` +
+      const text =
+        `${begun.joined ? "Runs already" : "Begun"}${paceText(begun)}: ` +
         `${counted(begun.replicasToCopy, "replica")} to copy. ` +
         "See: streamnest cluster status\n";
       await printer.out(settings.json ? json(begun) : text);
@@ -175,11 +176,9 @@ function carryOn(
 }
 
 function joinedText(balance: BalanceAnswer): string {
-  const startedAt = balance.running?.startedAt;
-  const since = startedAt === undefined
-    ? "already"
-    : `since ${new Date(startedAt).toISOString()}`;
-  return `${runningText(balance)} ${since}: this command follows it`;
+  return `${
+    runningText(balance, { withStart: true })
+  }: this command follows it`;
 }
 
 function undrainCommand(terminal: Terminal): Command {

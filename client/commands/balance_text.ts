@@ -48,14 +48,26 @@ export function balanceText(balance: BalanceAnswer | undefined): string {
     (running === null ? "" : "To stop it: streamnest cluster cancel\n");
 }
 
-/** "Broker 2 is being drained, at 1000 bytes/s to each broker" */
-export function runningText({ running }: BalanceAnswer): string {
+/** "Broker 2 is being drained, at 10 MB/s to each broker" */
+export function runningText(
+  balance: BalanceAnswer,
+  options: { withStart?: boolean } = {},
+): string {
+  const { running } = balance;
   if (running === null) return "Replicas move";
   const what = running.kind === "drain"
     ? `Broker ${running.brokerId} is being drained`
     : "A rebalance runs";
-  const rate = running.throttleBytesPerSecond;
-  return rate === null ? what : `${what}, at ${rate} bytes/s to each broker`;
+  const since = options.withStart === true
+    ? ` since ${new Date(running.startedAt).toISOString()}`
+    : "";
+  return `${what}${since}${paceText(balance)}`;
+}
+
+/** ", at 10 MB/s to each broker"; empty without a throttle. */
+export function paceText({ running }: BalanceAnswer): string {
+  const rate = running?.throttleBytesPerSecond ?? null;
+  return rate === null ? "" : `, at ${byteText(rate)}/s to each broker`;
 }
 
 function stateText(

@@ -108,12 +108,28 @@ Deno.test("drain empties a broker, which stays empty until it is undrained", asy
   await copying.stop();
 });
 
+Deno.test("drain of the only broker says what it would take", async () => {
+  const copying = new Copying();
+  const { operations } = await copying.grow();
+  succeeded(await operations.topics.create({ topic: "demo", partitions: 2 }));
+  const failure = failed(await operations.balance.drain({ brokerId: 1 }));
+  assertEquals(
+    failure.detail,
+    'Broker 1 cannot be emptied: nobody could take over 2 partitions (the first is 0 of "demo"): ' +
+      "that takes a broker that is alive, has a Kafka port, and is not drained",
+  );
+  await copying.stop();
+});
+
 Deno.test("drain says which partitions have no other broker to go to", async () => {
   const copying = await three(2);
   const { balance } = copying.brokers[0].operations;
   const failure = failed(await balance.drain({ brokerId: 2 }));
   assertEquals(failure.code, "INVALID_REPLICA_ASSIGNMENT");
-  assert(failure.detail.includes('2 partitions (the first is 0 of "demo")'));
+  assert(
+    failure.detail.includes('2 partitions (the first is 0 of "demo") have'),
+    failure.detail,
+  );
   assertEquals(
     failed(await balance.drain({ brokerId: 9 })).code,
     "BROKER_ID_NOT_REGISTERED",
