@@ -191,7 +191,7 @@ function descriptionText(topic: TopicDescription): string {
       row.logStartOffset,
       row.highWatermark,
       row.sizeBytes,
-      stateText(row),
+      stateText(row, leastInSync(topic)),
     ]),
   );
   const settings = table(
@@ -207,11 +207,19 @@ function descriptionText(topic: TopicDescription): string {
     `${partitions}\n${settings}`;
 }
 
+/** How many in sync producing takes; none where the broker does not tell. */
+function leastInSync({ config }: TopicDescription): number {
+  const found = config.find(({ name }) => name === "min.insync.replicas");
+  return Number(found?.value ?? 0);
+}
+
 /** What an operator looks for: a partition without a leader or with too few copies. */
 function stateText(
   { leader, isr, replicas, adding = [], removing = [] }: PartitionLocation,
+  leastInSync: number,
 ): string {
   if (leader === null) return "no leader";
+  if (isr.length < leastInSync) return "under min.insync.replicas";
   const isMissing = replicas.some((id) =>
     !isr.includes(id) && !adding.includes(id)
   );

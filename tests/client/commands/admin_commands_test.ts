@@ -117,8 +117,14 @@ Deno.test("topic describe marks partitions without a leader or with too few repl
       partition(0, {}),
       partition(1, { isr: [1, 3] }),
       partition(2, { leader: null, broker: null, isr: [2] }),
+      partition(3, { isr: [1] }),
     ],
-    config: [],
+    config: [{
+      name: "min.insync.replicas",
+      value: "2",
+      isDefault: true,
+      documentation: "",
+    }],
   };
   const { out } = await run(
     ["topic", "describe", "demo"],
@@ -129,6 +135,7 @@ Deno.test("topic describe marks partitions without a leader or with too few repl
     "ok",
     "under-replicated",
     "no leader",
+    "under min.insync.replicas",
   ]);
 });
 
