@@ -5,6 +5,7 @@
 import { assert } from "../support/assert.ts";
 import { NO_EXTRAS } from "./extras.ts";
 import type { Plan } from "./plan.ts";
+import { namedPlan } from "./plans.ts";
 import { type Outcome, simulate } from "./simulation.ts";
 
 export interface RegressionSeed {
@@ -62,6 +63,11 @@ export const REGRESSION_SEEDS: readonly RegressionSeed[] = [
     plan: PLAIN,
     found:
       "a superseded coordinator called a transaction aborted that was open",
+  },
+  {
+    seed: 571030,
+    plan: namedPlan("settings", 571030),
+    found: "a follower that had not heard of the stricter level counted as it",
   },
 ];
 
