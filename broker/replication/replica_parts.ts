@@ -127,7 +127,10 @@ export class ReplicaParts {
     }
     if (this.#saidBroken === fault.name) return;
     this.#saidBroken = fault.name;
-    this.logger.error("The disk of a partition fails", {
+    const what = fault instanceof DiskFullError
+      ? "The disk of a partition is full: it goes on when there is room"
+      : "The disk of a partition fails";
+    this.logger.error(what, {
       topic: this.topic,
       partition: this.partition,
       cause: fault.message,

@@ -313,7 +313,8 @@ Deno.test("PartitionReplica refuses writes on a full disk, reads on, and recover
     assert(failure.detail.includes("full"));
   }
   assertEquals(
-    one.logged.filter((line) => line.includes("disk of a partition")).length,
+    one.logged.filter((line) => line.includes("disk of a partition is full"))
+      .length,
     1,
   );
   assertEquals(await one.readAll("demo"), ["0:a"]);
