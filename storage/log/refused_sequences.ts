@@ -11,7 +11,7 @@
  */
 
 /** Enough for all that begin to produce while a disk fails. */
-export const REFUSED_PRODUCERS = 200;
+export const REFUSED_PRODUCERS = 50;
 
 /** Behind the refused batch: clients have five in flight (NOTES 4.5). */
 export const HELD_BACK_BATCHES = 4;
