@@ -35,6 +35,7 @@ export interface Change {
     | "reassignment"
     | "preferred"
     | "balance";
+  /** Not where a leader stays and only begins an epoch, as others were let go. */
   readonly isElection: boolean;
   /** Of `/balance` when it follows from an intent; 0: there is none. */
   readonly intentRevision?: number;
@@ -154,7 +155,7 @@ function* statesOf(topic: TopicImage): Generator<[number, PartitionImage]> {
 function changeOf(
   { name, topicId }: TopicImage,
   partition: number,
-  { modRevision, leaderEpoch }: PartitionImage,
+  { modRevision, leader, leaderEpoch }: PartitionImage,
   next: PartitionFact,
   reason: Change["reason"],
 ): Change {
@@ -165,6 +166,7 @@ function changeOf(
     modRevision,
     next: partitionFact(next),
     reason,
-    isElection: next.leaderEpoch > leaderEpoch,
+    isElection: next.leaderEpoch > leaderEpoch &&
+      (reason !== "reassignment" || next.leader !== leader),
   };
 }
