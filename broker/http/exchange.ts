@@ -182,6 +182,16 @@ export class Exchange implements BodyHolder {
     return parsed instanceof Failure ? parsed : BodyFields.of(parsed.value);
   }
 
+  /** Likewise, of a body whose fields are all optional: so is the body. */
+  async optionalBodyFields(door: Door): Promise<BodyFields | Failure> {
+    const bytes = await door.bodies.read(this, door.limits.bodyBytes);
+    if (!(bytes instanceof Failure) && bytes.length === 0) {
+      return BodyFields.of({});
+    }
+    const parsed = this.parse(door, bytes);
+    return parsed instanceof Failure ? parsed : BodyFields.of(parsed.value);
+  }
+
   /** A body that is not JSON may be one that was compressed. */
   #unreadable(failure: Failure): Failure {
     const encoding = this.request.headers.get("content-encoding");

@@ -17,7 +17,8 @@ export async function rebalance(
   exchange: Exchange,
   door: Door,
 ): Promise<Result> {
-  const fields = await bodyWithoutQuery(exchange, door);
+  const fields = exchange.refuseQuery() ??
+    await exchange.optionalBodyFields(door);
   if (fields instanceof Failure) return fields;
   const request = readMove(fields);
   const fault = fields.fault();

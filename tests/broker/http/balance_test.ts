@@ -34,6 +34,14 @@ Deno.test("rebalance and drain are accepted with what was asked for", async () =
   ]);
 });
 
+Deno.test("A rebalance needs no body, as curl -X POST sends it; a drain says what it lacks", async () => {
+  const { call, operations } = testDoor();
+  assertEquals((await call("POST", REBALANCE)).status, 202);
+  const request = { throttleBytesPerSecond: undefined, dryRun: undefined };
+  assertEquals(operations.balanceCalls, [{ name: "rebalance", request }]);
+  assertEquals((await call("POST", DRAIN)).status, 400);
+});
+
 Deno.test("A dry run answers a plan with 200", async () => {
   const { call, operations } = testDoor();
   operations.balanceAnswers.begin = {
