@@ -198,9 +198,14 @@ function readSecrets(
         "password belongs on its first line",
     );
   }
-  const rootCertificate = read("--metadata-ca", config.caFile);
-  const certChain = read("--metadata-cert", config.certificateFile);
-  const privateKey = read("--metadata-key", config.keyFile);
+  const readPem = (flag: string, path: string | null) => {
+    const bytes = read(flag, path);
+    if (bytes === undefined || isPem(bytes)) return bytes;
+    faults.push(`${flag}: "${path}" is not a PEM file`);
+  };
+  const rootCertificate = readPem("--metadata-ca", config.caFile);
+  const certChain = readPem("--metadata-cert", config.certificateFile);
+  const privateKey = readPem("--metadata-key", config.keyFile);
   if (faults.length > 0) throw new ConfigurationError(faults);
   return {
     auth: config.user === null || password === undefined ? undefined : {
@@ -211,6 +216,11 @@ function readSecrets(
       ? undefined
       : { rootCertificate, privateKey, certChain },
   };
+}
+
+/** RFC 7468: there may be text before it. */
+function isPem(bytes: Uint8Array): boolean {
+  return /^-----BEGIN [A-Z0-9 ]+-----/m.test(new TextDecoder().decode(bytes));
 }
 
 /** Of versions such as `3.4.23`; what is no version is not older. */

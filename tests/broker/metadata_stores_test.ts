@@ -69,3 +69,11 @@ Deno.test("openMetadataStore() names every secret that is wrong, at once", async
     "--metadata-ca",
   ]);
 });
+
+Deno.test("openMetadataStore() refuses a certificate that is no PEM before it connects", async () => {
+  const faults = await faultsOf({ password: "secret", ca: "0\n" }, {
+    passwordFile: "password",
+    caFile: "ca",
+  });
+  assertEquals(faults, ['--metadata-ca: "ca" is not a PEM file']);
+});
