@@ -207,7 +207,7 @@ function descriptionText(topic: TopicDescription): string {
     `${partitions}\n${settings}`;
 }
 
-/** How many in sync producing takes; none where the broker does not tell. */
+/** The topic's min.insync.replicas; 0 where the broker does not tell. */
 function leastInSync({ config }: TopicDescription): number {
   const found = config.find(({ name }) => name === "min.insync.replicas");
   return Number(found?.value ?? 0);
@@ -219,7 +219,9 @@ function stateText(
   leastInSync: number,
 ): string {
   if (leader === null) return "no leader";
-  if (isr.length < leastInSync) return "under min.insync.replicas";
+  // Replicas that are only coming are not needed yet, as for producing.
+  const needed = Math.min(leastInSync, replicas.length - adding.length);
+  if (isr.length < needed) return "under min.insync.replicas";
   const isMissing = replicas.some((id) =>
     !isr.includes(id) && !adding.includes(id)
   );

@@ -118,6 +118,7 @@ Deno.test("topic describe marks partitions without a leader or with too few repl
       partition(1, { isr: [1, 3] }),
       partition(2, { leader: null, broker: null, isr: [2] }),
       partition(3, { isr: [1] }),
+      partition(4, { isr: [1], adding: [2, 3] }),
     ],
     config: [{
       name: "min.insync.replicas",
@@ -136,6 +137,7 @@ Deno.test("topic describe marks partitions without a leader or with too few repl
     "under-replicated",
     "no leader",
     "under min.insync.replicas",
+    "moving",
   ]);
 });
 
