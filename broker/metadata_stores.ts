@@ -120,6 +120,7 @@ async function untilAnswered<Answer>(
   ask: () => Promise<Answer>,
   { environment, logger, names, stopAsked }: Waiting,
 ): Promise<Answer> {
+  stopAsked?.throwIfAborted();
   const { clock } = environment;
   const { promise: stopped, reject } = Promise.withResolvers<never>();
   stopped.catch(() => {});

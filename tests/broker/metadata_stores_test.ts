@@ -1,4 +1,4 @@
-/** What is said of etcd's secrets, before anything is connected. */
+/** What is looked at before anything is connected to etcd: secrets, a stop. */
 import { ConfigurationError } from "../../broker/config.ts";
 import { createLogger } from "../../broker/logger.ts";
 import { openMetadataStore } from "../../broker/metadata_stores.ts";
@@ -7,16 +7,15 @@ import { assertEquals, assertRejects } from "../support/assert.ts";
 import { brokerConfigOf } from "../support/broker_config.ts";
 import { MemoryFileSystem } from "../support/memory_file_system.ts";
 
-async function faultsOf(
-  files: Record<string, string>,
-  paths: { passwordFile: string; caFile: string | null },
-): Promise<readonly string[]> {
-  const fileSystem = new MemoryFileSystem();
-  for (const [path, text] of Object.entries(files)) {
-    fileSystem.writeFileAtomic(path, new TextEncoder().encode(text));
-  }
-  const environment = createSystemEnvironment();
-  const config = brokerConfigOf({
+const logger = createLogger({
+  level: "info",
+  format: "text",
+  nowMs: () => 0,
+  writeLine: () => {},
+});
+
+function configWith(paths: { passwordFile: string; caFile: string | null }) {
+  return brokerConfigOf({
     metadata: {
       kind: "etcd",
       endpoints: [{ host: "etcd.test", port: 2379 }],
@@ -27,12 +26,18 @@ async function faultsOf(
       ...paths,
     },
   });
-  const logger = createLogger({
-    level: "info",
-    format: "text",
-    nowMs: () => 0,
-    writeLine: () => {},
-  });
+}
+
+async function faultsOf(
+  files: Record<string, string>,
+  paths: { passwordFile: string; caFile: string | null },
+): Promise<readonly string[]> {
+  const fileSystem = new MemoryFileSystem();
+  for (const [path, text] of Object.entries(files)) {
+    fileSystem.writeFileAtomic(path, new TextEncoder().encode(text));
+  }
+  const environment = createSystemEnvironment();
+  const config = configWith(paths);
   try {
     const error = await assertRejects(
       () => openMetadataStore(config, { ...environment, fileSystem }, logger),
@@ -76,4 +81,25 @@ Deno.test("openMetadataStore() refuses a certificate that is no PEM before it co
     caFile: "ca",
   });
   assertEquals(faults, ['--metadata-ca: "ca" is not a PEM file']);
+});
+
+Deno.test("openMetadataStore() waits for nothing when the stop was asked before", async () => {
+  const environment = createSystemEnvironment();
+  const fileSystem = new MemoryFileSystem();
+  fileSystem.writeFileAtomic("password", new TextEncoder().encode("secret"));
+  const config = configWith({ passwordFile: "password", caFile: null });
+  const reason = new Error("stop");
+  try {
+    const error = await assertRejects(() =>
+      openMetadataStore(
+        config,
+        { ...environment, fileSystem },
+        logger,
+        AbortSignal.abort(reason),
+      )
+    );
+    assertEquals(error, reason);
+  } finally {
+    environment.close();
+  }
 });
