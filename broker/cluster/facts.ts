@@ -69,6 +69,20 @@ export interface TopicFact {
   readonly flushPeriod?: number;
 }
 
+/** As it goes into the store, without what an image adds to it. */
+export function topicFact(topic: TopicFact): TopicFact {
+  const { topicId, partitions, replicationFactor, config, isInternal } = topic;
+  const { flushPeriod } = topic;
+  return {
+    topicId,
+    partitions,
+    replicationFactor,
+    config,
+    isInternal,
+    ...(flushPeriod === undefined ? {} : { flushPeriod }),
+  };
+}
+
 /** `/partitions/<topicId>/<index>`: changed only by compare-and-set (D6). */
 export interface PartitionFact {
   /** null: nobody leads it. */
@@ -92,7 +106,7 @@ export interface PartitionFact {
   readonly removing?: readonly number[];
 }
 
-/** As it goes into the store, without what an image adds to it. */
+/** Likewise. */
 export function partitionFact(state: PartitionFact): PartitionFact {
   const { leader, leaderEpoch, replicas, isr, ...rest } = state;
   const { eligible, adding, removing } = rest;

@@ -4,7 +4,7 @@ import {
   isMoving,
   targetOf,
 } from "../cluster/controller/reassignment.ts";
-import { KEYS, type PartitionFact } from "../cluster/facts.ts";
+import { KEYS, type PartitionFact, partitionFact } from "../cluster/facts.ts";
 import type {
   MetadataImage,
   PartitionImage,
@@ -36,7 +36,7 @@ export function sortMoves(image: MetadataImage): SortedMoves {
       if (state === undefined || !isMoving(state)) continue;
       const { adding = [] } = state;
       if (adding.length === 0) continue;
-      const { modRevision: _, ...fact } = state;
+      const fact = partitionFact(state);
       const next = cancelMove(fact);
       const key = KEYS.partition(topic.topicId, partition);
       const move = { key, topic, partition, state, next };

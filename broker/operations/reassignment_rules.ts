@@ -15,7 +15,7 @@ import {
   moveReplicas,
   targetOf,
 } from "../cluster/controller/reassignment.ts";
-import type { PartitionFact } from "../cluster/facts.ts";
+import { type PartitionFact, partitionFact } from "../cluster/facts.ts";
 import type {
   MetadataImage,
   PartitionImage,
@@ -101,7 +101,7 @@ function nextState(
       `Topic "${topic.name}" has no partition ${partition}`,
     );
   }
-  const { modRevision: _, ...fact } = state;
+  const fact = partitionFact(state);
   if (replicas === null) {
     const fault = cancelFault(fact);
     return fault ?? { state, next: cancelMove(fact) };

@@ -5,7 +5,7 @@
  */
 import { Failure } from "../../contract/errors.ts";
 import { receivers } from "../cluster/controller/balance_steps.ts";
-import type { TopicFact } from "../cluster/facts.ts";
+import { type TopicFact, topicFact } from "../cluster/facts.ts";
 import type { MetadataImage, TopicImage } from "../cluster/metadata_image.ts";
 
 /** What the topic's factor becomes; `asked` undefined: it stays. */
@@ -26,15 +26,8 @@ export function alteredFactor(
 
 /** The topic's own key as it is, but for the factor. */
 export function withFactor(
-  { topicId, partitions, config, isInternal, flushPeriod }: TopicImage,
+  topic: TopicImage,
   replicationFactor: number,
 ): TopicFact {
-  return {
-    topicId,
-    partitions,
-    replicationFactor,
-    config,
-    isInternal,
-    flushPeriod,
-  };
+  return { ...topicFact(topic), replicationFactor };
 }

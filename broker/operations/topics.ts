@@ -18,7 +18,12 @@ import {
   METADATA_LIMITS,
   type Operation,
 } from "../../storage/metadata/metadata_store.ts";
-import { KEYS, type PartitionFact, type TopicFact } from "../cluster/facts.ts";
+import {
+  KEYS,
+  type PartitionFact,
+  type TopicFact,
+  topicFact,
+} from "../cluster/facts.ts";
 import { flushPeriodAfter } from "../cluster/flush_periods.ts";
 import type { TopicImage } from "../cluster/metadata_image.ts";
 import type { MetadataView } from "../cluster/metadata_view.ts";
@@ -315,17 +320,16 @@ export class Topics implements TopicOperations {
         { field: "partitions" },
       );
     }
-    const { topicId, isInternal } = topic;
-    if (isInternal && partitions !== topic.partitions) {
+    if (topic.isInternal && partitions !== topic.partitions) {
       return internalGrowthFault(topic);
     }
+    const flushPeriod = flushPeriodAfter(topic, config);
     return {
-      topicId,
+      ...topicFact(topic),
       partitions,
       replicationFactor,
       config,
-      isInternal,
-      flushPeriod: flushPeriodAfter(topic, config),
+      flushPeriod,
     };
   }
 

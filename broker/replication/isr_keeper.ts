@@ -18,7 +18,12 @@ import {
   MetadataUnavailableError,
   type Operation,
 } from "../../storage/metadata/metadata_store.ts";
-import { KEYS, liveValue, type PartitionFact } from "../cluster/facts.ts";
+import {
+  KEYS,
+  liveValue,
+  type PartitionFact,
+  partitionFact,
+} from "../cluster/facts.ts";
 import type { PartitionImage } from "../cluster/metadata_image.ts";
 import type { MetadataView } from "../cluster/metadata_view.ts";
 import type { Environment, Timer } from "../environment.ts";
@@ -199,8 +204,7 @@ export class IsrKeeper {
 
 /** The state stays as it is, under a revision that ends earlier attempts. */
 function withdrawn(change: StateChange): StateChange {
-  const { modRevision: _, ...next } = change.base;
-  return { ...change, next, joining: [] };
+  return { ...change, next: partitionFact(change.base), joining: [] };
 }
 
 function keyOf({ topicId, partition }: StateChange): string {
