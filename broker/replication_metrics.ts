@@ -5,6 +5,7 @@
  */
 import { Gauge, type Registry } from "prom-client";
 import { neededInSync } from "./cluster/eligible.ts";
+import { isUnderReplicated } from "./operations/partition_health.ts";
 import type { PartitionReplica } from "./replication/partition_replica.ts";
 import { TallyCounter } from "./tallies.ts";
 
@@ -81,7 +82,8 @@ export class ReplicationMetrics {
     gauge(
       "streamnest_under_replicated_partitions",
       "Partitions led by this broker of which not every replica is in sync",
-      isUnderReplicated,
+      ({ inSync }) =>
+        inSync !== undefined && isUnderReplicated(inSync.state, inSync.isr),
     );
     gauge(
       "streamnest_under_min_isr_partitions",
@@ -92,13 +94,6 @@ export class ReplicationMetrics {
           neededInSync(settings.minInsyncReplicas, inSync.state),
     );
   }
-}
-
-/** Replicas that are being added are not missed yet (KIP-455). */
-function isUnderReplicated({ inSync }: PartitionReplica): boolean {
-  if (inSync === undefined) return false;
-  const { replicas, adding = [], isr } = inSync.state;
-  return replicas.some((id) => !isr.includes(id) && !adding.includes(id));
 }
 
 function registerLag(

@@ -8,6 +8,7 @@ import type {
   PartitionImage,
 } from "../cluster/metadata_image.ts";
 import { neededInSync } from "../cluster/eligible.ts";
+import type { PartitionFact } from "../cluster/facts.ts";
 import { readTopicSettings, type TopicConfig } from "../topic_config.ts";
 import type { PartitionHealth } from "./operations.ts";
 
@@ -50,8 +51,8 @@ function isLed(
 }
 
 /** Replicas that are being added are not missed yet (KIP-455). */
-function isUnderReplicated(
-  { replicas, adding = [] }: PartitionImage,
+export function isUnderReplicated(
+  { replicas, adding = [] }: Pick<PartitionFact, "replicas" | "adding">,
   inSync: readonly number[],
 ): boolean {
   return replicas.some((id) => !inSync.includes(id) && !adding.includes(id));

@@ -11,7 +11,13 @@ import {
   type ProducerFields,
   type QueuedBatch,
 } from "./append_queue.ts";
-import type { AckWait, Appended, AppendOptions, Waiter } from "./appends.ts";
+import {
+  type AckWait,
+  type Appended,
+  type AppendOptions,
+  failAll,
+  type Waiter,
+} from "./appends.ts";
 import type { OneATurn } from "./one_a_turn.ts";
 import type { ReplicaParts } from "./replica_parts.ts";
 
@@ -110,9 +116,6 @@ export class Appender {
     const { parts, leader } = this.#options;
     const leading = leader();
     if (leading !== undefined) return leading.append(batches);
-    const failure = parts.notLeader();
-    for (const { appends } of batches) {
-      for (const { done } of appends) done.done(failure);
-    }
+    failAll(batches, parts.notLeader());
   }
 }
