@@ -165,9 +165,10 @@ export interface FailureDetails {
   /** For OFFSET_OUT_OF_RANGE: the offset the next record will get. */
   latestOffset?: number;
   /**
-   * True: the records are in the leader's log all the same and may be kept: only
-   * a producer with an identity (`producer`) can send them again and have them
-   * once. False: they were written and are gone for good; anybody may.
+   * True: the records are in the leader's log all the same, or may be (the answer
+   * of the broker that was asked is lost), and may be kept: only a producer with
+   * an identity (`producer`) can send them again and have them once. False: they
+   * were written and are gone for good; anybody may.
    */
   mayBeStored?: boolean;
   /** For retriable failures: when to try again. */

@@ -286,6 +286,7 @@ export interface ClusterAnswer {
   partitionsWithoutLeader: number;
   /** Fewer replicas in sync than min.insync.replicas: acks=all is refused. */
   underMinIsrPartitions: number;
+  /** Not every replica is in sync; those that are only coming do not count. */
   underReplicatedPartitions: number;
   /** What is not well with the broker that answers: it may know old facts. */
   warnings?: string[];

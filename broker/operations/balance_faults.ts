@@ -1,4 +1,7 @@
-/** Why replicas are not moved as an operator asks: what several calls refuse. */
+/**
+ * Why replicas are not moved as an operator asks: what several calls refuse, and
+ * the comparison that holds them off each other.
+ */
 import { Failure } from "../../contract/errors.ts";
 import type { Compare } from "../../storage/metadata/metadata_store.ts";
 import { KEYS } from "../cluster/facts.ts";

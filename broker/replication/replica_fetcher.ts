@@ -34,9 +34,9 @@ export const FETCHER_LIMITS = {
   flushes: 64,
   /** First pause after a failure, doubled each time. */
   backOffMs: 100,
+  maxBackOffMs: 1000,
   /** One that waits looks so often whether it still must: throttles change. */
   lookAgainMs: 1000,
-  maxBackOffMs: 1000,
 } as const;
 
 export interface ReplicaFetcherOptions {
