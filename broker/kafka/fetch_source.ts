@@ -19,6 +19,7 @@ import type {
   FetchSource,
 } from "../replication/fetch_source.ts";
 import type { RequestInputOf, ResponseOf } from "./codec/api.ts";
+import { followerClientId } from "./follower_name.ts";
 import { fetchApi } from "./messages/fetch.ts";
 import { NotSentError, PeerClient } from "./peer_client.ts";
 
@@ -53,22 +54,6 @@ interface Line {
   readonly hostname: string;
   readonly port: number;
   readonly client: PeerClient;
-}
-
-/**
- * Names the run as well (as KIP-903 does by an epoch): a request that a dead run
- * left on the way says nothing of what the present one holds. And the metadata
- * that it has by now: it makes records as safe as the level that it knows asks.
- */
-function followerClientId(
-  brokerId: number,
-  incarnation: string | undefined,
-  revision: number,
-): string {
-  const name = `streamnest-follower-${brokerId}`;
-  return incarnation === undefined
-    ? name
-    : `${name}@${incarnation}+${revision}`;
 }
 
 export class KafkaFetchSource implements FetchSource {

@@ -12,6 +12,7 @@ import type {
 import type { FetchAnswer } from "../replication/fetch_source.ts";
 import { kafkaCode } from "./answers.ts";
 import type { RequestOf, ResponseInputOf } from "./codec/api.ts";
+import { readFollowerName } from "./follower_name.ts";
 import type { RequestContext } from "./handler.ts";
 import { fetchApi } from "./messages/fetch.ts";
 
@@ -27,17 +28,6 @@ export function followerId(request: FetchRequest, apiVersion: number): number {
   return apiVersion < FIRST_VERSION_WITH_STATE
     ? request.replicaId
     : request.replicaState.replicaId;
-}
-
-const NAME = /@([^+]+)(?:\+(\d{1,15}))?$/;
-
-/** As its name says (`fetch_source.ts`): its run, and the metadata it had. */
-function followerOf(
-  clientId: string,
-): { run: string | undefined; knownRevision: number | undefined } {
-  const [, run, revision] = NAME.exec(clientId) ?? [];
-  const knownRevision = revision === undefined ? undefined : Number(revision);
-  return { run, knownRevision };
 }
 
 /** A request that a dead run of the broker left on the way (KIP-903). */
@@ -60,7 +50,7 @@ export async function answerFollower(
 ): Promise<FetchResponse> {
   const { image } = parts.view;
   const brokerId = followerId(request, apiVersion);
-  const { run, knownRevision } = followerOf(clientId);
+  const { run, knownRevision } = readFollowerName(clientId);
   const isPast = isOfPastRun(run, image.brokers.get(brokerId));
   const partitions = request.topics.flatMap(
     (asked): FollowerFetchPartition[] => {
