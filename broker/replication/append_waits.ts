@@ -21,7 +21,8 @@ interface Wait {
 /**
  * How long a wait may outlive its leadership: longer than it takes until a
  * replica that learns of nothing is out of sync, and no longer, because what a
- * client asked for after it is answered after it, too.
+ * client asked for after it is answered after it, too. The HTTP door waits a
+ * little longer (`deposedAnswerMs`).
  */
 export const LONGEST_OUTLIVING_MS = 7000;
 

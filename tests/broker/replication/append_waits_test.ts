@@ -1,3 +1,4 @@
+import { HTTP_LIMITS } from "../../../broker/http/limits.ts";
 import {
   AppendWaits,
   LONGEST_OUTLIVING_MS,
@@ -5,7 +6,7 @@ import {
 import { HighWatermark } from "../../../broker/replication/high_watermark.ts";
 import { Failure } from "../../../contract/errors.ts";
 import { offset } from "../../../storage/log/types.ts";
-import { assertEquals } from "../../support/assert.ts";
+import { assert, assertEquals } from "../../support/assert.ts";
 import { ManualTime } from "../../support/manual_time.ts";
 
 const FAILURE = new Failure("NOT_LEADER_OR_FOLLOWER", "Another one leads");
@@ -138,4 +139,8 @@ Deno.test("HighWatermark.cutTo() lets nobody be reached whose records are cut", 
   assertEquals([highWatermark.waitCount, outcomes.time.pending], [0, 1]);
   highWatermark.fail(FAILURE);
   assertEquals(outcomes.time.pending, 0);
+});
+
+Deno.test("The HTTP door waits longer for a deposed leader than that one does", () => {
+  assert(HTTP_LIMITS.deposedAnswerMs > LONGEST_OUTLIVING_MS + 250);
 });
