@@ -115,7 +115,7 @@ async function shrink(cluster: TortureCluster): Promise<void> {
   const both = await run(cluster, [...drain, `--throttle=${FAST}`]);
   const isEmpty = `Broker ${LEAVES} holds no replicas: it can be removed.`;
   assert(both.startsWith(isEmpty), both);
-  assertMatch(both, /is being drained, .*: this command follows it/);
+  assertMatch(both, /is being drained since .*: this command follows it/);
   assertEquals(await slow.ended(), 0, slow.transcript());
   assertEquals(slow.out, [isEmpty]);
   const forget = ["forget", `--broker=${LEAVES}`];
