@@ -179,7 +179,9 @@ async function main(args: readonly string[]): Promise<number> {
     return interrupts.signal.aborted ? 130 : 0;
   }
   keep(folder, lines, result);
-  console.log(`Kept: ${folder}, with report.txt and every broker's lines`);
+  console.log(
+    `Kept: ${folder}, with report.txt, every broker's lines and kafkajs.log`,
+  );
   return 1;
 }
 

@@ -120,6 +120,7 @@ class TortureRun {
       topics: TOPICS,
       paceMs: options.paceMs,
       hasPatientClients: options.hasPatientClients,
+      clientLog: `${options.folder}/kafkajs.log`,
     });
     this.#watch = new CommitWatch(this.#stage, GROUP);
     this.#transactions = new TransactionLoad(this.#stage);

@@ -23,7 +23,20 @@ export function client(stage: Stage): Kafka {
     ...stage.hasPatientClients
       ? { requestTimeout: REQUEST_TIMEOUT_MS, retry: PATIENCE }
       : {},
-    logLevel: logLevel.NOTHING,
+    logLevel: logLevel.INFO,
+    logCreator: () => ({ namespace, label, log }) => {
+      const { timestamp, message, error, groupId, memberId } = log;
+      const line = JSON.stringify({
+        ...{ timestamp, label, namespace, message },
+        ...{ error, groupId, memberId, broker: log.broker },
+      });
+      try {
+        Deno.writeTextFileSync(stage.clientLog, `${line}\n`, { append: true });
+      } catch (fault) {
+        // A client that has its last word after the run: its folder is gone.
+        if (!(fault instanceof Deno.errors.NotFound)) throw fault;
+      }
+    },
   });
 }
 

@@ -40,6 +40,8 @@ export interface StageOptions {
   readonly paceMs: number;
   /** Clients of others are told to try for as long as it takes. */
   readonly hasPatientClients: boolean;
+  /** A file for what clients of others say of themselves. */
+  readonly clientLog: string;
 }
 
 export class Stage {
@@ -48,6 +50,7 @@ export class Stage {
   readonly slots: readonly Slot[];
   readonly paceMs: number;
   readonly hasPatientClients: boolean;
+  readonly clientLog: string;
   readonly readings: Readings;
   readonly writers: WriterHistory[] = [];
   readonly violations: Violation[] = [];
@@ -65,6 +68,7 @@ export class Stage {
   constructor(options: StageOptions) {
     const { brokers, topics, paceMs, hasPatientClients } = options;
     this.hasPatientClients = hasPatientClients;
+    this.clientLog = options.clientLog;
     this.brokers = brokers;
     this.topics = Object.keys(topics);
     this.slots = Object.entries(topics).flatMap(([topic, partitions]) =>
