@@ -14,18 +14,17 @@ import { kafkaCode } from "./answers.ts";
 import type { RequestOf, ResponseInputOf } from "./codec/api.ts";
 import { readFollowerName } from "./follower_name.ts";
 import type { RequestContext } from "./handler.ts";
-import { fetchApi } from "./messages/fetch.ts";
+import { fetchApi, FIRST_FETCH_WITH_REPLICA_STATE } from "./messages/fetch.ts";
 
 type FetchRequest = RequestOf<typeof fetchApi>;
 type FetchResponse = ResponseInputOf<typeof fetchApi>;
 
 const FIRST_VERSION_BY_ID = 13;
-const FIRST_VERSION_WITH_STATE = 15;
 const NO_BYTES = new Uint8Array();
 
 /** -1 or below: a consumer asks. */
 export function followerId(request: FetchRequest, apiVersion: number): number {
-  return apiVersion < FIRST_VERSION_WITH_STATE
+  return apiVersion < FIRST_FETCH_WITH_REPLICA_STATE
     ? request.replicaId
     : request.replicaState.replicaId;
 }

@@ -4,17 +4,19 @@
  */
 import { Reader } from "./codec/reader.ts";
 import { readClientId, readRequestHeader } from "./codec/frame.ts";
-import { fetchApi } from "./messages/fetch.ts";
+import { fetchApi, FIRST_FETCH_WITH_REPLICA_STATE } from "./messages/fetch.ts";
 
-/** From then on a follower's id stands at the end; ours use none of those. */
-const FIRST_VERSION_WITH_STATE = 15;
-
-/** False too for what cannot be read: its answer says so. */
+/**
+ * False for versions that have a follower's id at the end, of which ours use
+ * none, and for what cannot be read: its answer says so.
+ */
 export function isFollowersFetch(frame: Uint8Array): boolean {
   try {
     const reader = new Reader(frame);
     const { apiKey, apiVersion } = readRequestHeader(reader);
-    if (apiKey !== fetchApi.key || apiVersion >= FIRST_VERSION_WITH_STATE) {
+    if (
+      apiKey !== fetchApi.key || apiVersion >= FIRST_FETCH_WITH_REPLICA_STATE
+    ) {
       return false;
     }
     readClientId(reader, fetchApi.isFlexible(apiVersion));

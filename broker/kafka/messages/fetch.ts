@@ -17,6 +17,9 @@ import {
 import { field } from "../codec/schema.ts";
 import { struct } from "../codec/struct.ts";
 
+/** From then on a follower's id stands at the end of its request (KIP-903). */
+export const FIRST_FETCH_WITH_REPLICA_STATE = 15;
+
 export const fetchApi = api({
   key: 1,
   name: "Fetch",
