@@ -21,6 +21,13 @@ export function neededInSync(
   return Math.min(minInsyncReplicas, replicas.length - adding.length);
 }
 
+/** Who has every acknowledged record, and may lead. */
+export function wholeCopies(
+  { isr, eligible = [] }: Pick<PartitionFact, "isr" | "eligible">,
+): number[] {
+  return [...isr, ...eligible];
+}
+
 /**
  * `next`, which follows upon `before`, with its eligible replicas. `lost`: those
  * that may not have any more what they had.
@@ -36,8 +43,7 @@ export function withEligible(
   if (next.isr.length >= neededInSync(minInsyncReplicas, next)) {
     return withoutEligible(next);
   }
-  const had = [...before.isr, ...before.eligible ?? []];
-  const eligible = had.filter((id) =>
+  const eligible = wholeCopies(before).filter((id) =>
     !next.isr.includes(id) && !lost.includes(id)
   );
   return stillEligible({ ...next, eligible });

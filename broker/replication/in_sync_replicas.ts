@@ -9,6 +9,7 @@
  * is known which of them holds: whoever may be elected must have what is
  * acknowledged.
  */
+import { wholeCopies } from "../cluster/eligible.ts";
 import type { PartitionFact } from "../cluster/facts.ts";
 import type { PartitionImage } from "../cluster/metadata_image.ts";
 import {
@@ -125,8 +126,8 @@ export class InSyncReplicas {
 
   /** Who may be elected, now or once what is proposed is written. */
   get #mayLead(): readonly number[] {
-    const inSync = maximalIsr(this.isr, this.#proposed?.isr);
-    return [...inSync, ...this.#state.eligible ?? []];
+    const isr = maximalIsr(this.isr, this.#proposed?.isr);
+    return wholeCopies({ ...this.#state, isr });
   }
 
   /** Whether each one that may be elected has fetched in this epoch. */

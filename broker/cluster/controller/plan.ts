@@ -14,6 +14,7 @@ import {
   type TopicConfig,
   topicSettingText,
 } from "../../topic_config.ts";
+import { wholeCopies } from "../eligible.ts";
 import {
   elect,
   type ElectionOptions,
@@ -89,8 +90,8 @@ export function planChanges(
       const elected = elect(state, brokers, rules);
       if (elected !== undefined) {
         isInOrder = false;
-        const had = [...state.isr, ...state.eligible ?? []];
-        const isClean = elected.isr.every((id) => had.includes(id));
+        const whole = wholeCopies(state);
+        const isClean = elected.isr.every((id) => whole.includes(id));
         const reason = isClean ? "liveness" : "unclean";
         urgent.push(changeOf(topic, partition, state, elected, reason));
         continue;

@@ -7,7 +7,7 @@
  * its way says how far its copy was, and would be believed if the broker came
  * back to the partition, with nothing, in the same epoch.
  */
-import { stillEligible } from "../eligible.ts";
+import { stillEligible, wholeCopies } from "../eligible.ts";
 import type { PartitionFact } from "../facts.ts";
 import type { Liveness } from "./election.ts";
 
@@ -86,11 +86,6 @@ export function completeReassignment(
   const next = replicas.find((id) => isr.includes(id) && brokers.isAlive(id));
   if (next === undefined) return undefined;
   return { ...moved, leader: next, leaderEpoch: state.leaderEpoch + 1 };
-}
-
-/** Who has every acknowledged record. */
-function wholeCopies({ isr, eligible = [] }: PartitionFact): number[] {
-  return [...isr, ...eligible];
 }
 
 function epochWith(
