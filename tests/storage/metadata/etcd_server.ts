@@ -74,8 +74,13 @@ export class EtcdServer {
     this.#process = undefined;
   }
 
+  /** It answers nothing any more when this returns, where Linux tells so. */
   pause(): void {
+    const { pid } = this.#process ?? {};
+    if (pid === undefined) return;
     this.#process?.kill("SIGSTOP");
+    const endMs = performance.now() + LONGEST_STOP_MS;
+    while (!isStopped(pid) && performance.now() < endMs);
   }
 
   resume(): void {
@@ -107,4 +112,19 @@ function freePort(): number {
   const { port } = listener.addr as Deno.NetAddr;
   listener.close();
   return port;
+}
+
+/** A signal takes effect a little after it was sent, thread by thread. */
+const LONGEST_STOP_MS = 1000;
+
+/** True too where nobody can tell. */
+function isStopped(pid: number): boolean {
+  try {
+    return [...Deno.readDirSync(`/proc/${pid}/task`)].every(({ name }) => {
+      const line = Deno.readTextFileSync(`/proc/${pid}/task/${name}/stat`);
+      return line.slice(line.lastIndexOf(")") + 2).startsWith("T");
+    });
+  } catch {
+    return true;
+  }
 }
