@@ -66,6 +66,13 @@ Deno.test("Every test file asserts something", () => {
   assertEquals(idle, []);
 });
 
+Deno.test("Properties have the seed of the tests", () => {
+  const unseeded = sourceFiles().filter((path) =>
+    /\b(from|import|import\() *"(npm:)?fast-check/.test(readSource(path))
+  );
+  assertEquals(unseeded, ["tests/support/fast_check.ts"]);
+});
+
 Deno.test("Tests mirror the tree", () => {
   const folders = new Set(
     ["broker", "cli", "client", "contract", "schema", "storage", "tools"],

@@ -1,6 +1,6 @@
 /** The grammar of command lines, and every fault in words. */
 import { assertEquals } from "../support/assert.ts";
-import fc from "fast-check";
+import fc from "../support/fast_check.ts";
 import {
   type Command,
   defineCommand,

@@ -5,7 +5,7 @@ import type { Rejection } from "../../client/delivery.ts";
 import { Producer } from "../../client/producer.ts";
 import { PRODUCER_LIMITS } from "../../client/producer_limits.ts";
 import { partitionForKey } from "../../contract/partitioner.ts";
-import fc from "fast-check";
+import fc from "../support/fast_check.ts";
 import { FakeCluster, problem } from "./fake_cluster.ts";
 import { TestWorld } from "./test_world.ts";
 

@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import fc from "../support/fast_check.ts";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { assert, assertEquals } from "../support/assert.ts";
 import {

@@ -3,7 +3,7 @@
  * what was promised to readers, and every change of the state by those who make
  * it. Whoever may lead has all that was promised.
  */
-import fc from "fast-check";
+import fc from "../../support/fast_check.ts";
 import {
   elect,
   type Liveness,

@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import fc from "../../support/fast_check.ts";
 import { KEYS } from "../../../broker/cluster/facts.ts";
 import { MetadataImage } from "../../../broker/cluster/metadata_image.ts";
 import type { Operation } from "../../../storage/metadata/metadata_store.ts";

@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import fc from "../../support/fast_check.ts";
 import type { PartitionFact } from "../../../broker/cluster/facts.ts";
 import {
   type StartCondition,

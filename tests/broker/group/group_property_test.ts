@@ -1,5 +1,5 @@
 /** Rebalance storms: random members against what must always hold. */
-import fc from "fast-check";
+import fc from "../../support/fast_check.ts";
 import { coordinatorPartition } from "../../../broker/coordinator/java_hash.ts";
 import type { GroupApi } from "../../../broker/group/messages.ts";
 import { assert, assertEquals } from "../../support/assert.ts";

@@ -2,7 +2,7 @@
  * At least once, whatever happens to members, answers and the coordinator: every
  * message is dealt with by some client, and no commit gets ahead of that.
  */
-import fc from "fast-check";
+import fc from "../../support/fast_check.ts";
 import { assert, assertEquals } from "../../support/assert.ts";
 import { GroupCluster } from "./group_cluster.ts";
 

@@ -2,7 +2,7 @@
  * Whatever arrives gets an answer below 500, what is refused stores nothing,
  * and what is stored comes back as it was.
  */
-import fc from "fast-check";
+import fc from "../../support/fast_check.ts";
 import { assert, assertEquals } from "../../support/assert.ts";
 import { nestsDeeper, parseExactly } from "../../../broker/http/json_text.ts";
 import { ROUTES } from "../../../broker/http/routes.ts";

@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import fc from "../../support/fast_check.ts";
 import { assert, assertEquals } from "../../support/assert.ts";
 import { ByteBudget, type Share } from "../../../broker/kafka/byte_budget.ts";
 import { settle } from "./door.ts";

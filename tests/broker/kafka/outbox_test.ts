@@ -1,5 +1,5 @@
 import { Buffer } from "node:buffer";
-import fc from "fast-check";
+import fc from "../../support/fast_check.ts";
 import { assert, assertEquals } from "../../support/assert.ts";
 import { Outbox } from "../../../broker/kafka/outbox.ts";
 import { ScratchPool } from "../../../broker/kafka/scratch_pool.ts";

@@ -1,5 +1,5 @@
 /** Makes values of a declared type for property tests, in one version of it. */
-import fc from "fast-check";
+import fc from "../../support/fast_check.ts";
 import type { Layout, Type } from "../../../broker/kafka/codec/schema.ts";
 import { includes } from "../../../broker/kafka/codec/versions.ts";
 

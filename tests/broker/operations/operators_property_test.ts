@@ -2,7 +2,7 @@
  * Operators who ask for all kinds of things, one after the other and before the
  * last is done: whatever they do, it comes to rest, and at rest nothing is undone.
  */
-import fc from "fast-check";
+import fc from "../../support/fast_check.ts";
 import { KEYS } from "../../../broker/cluster/facts.ts";
 import { isMoving } from "../../../broker/cluster/controller/reassignment.ts";
 import { assert, assertEquals } from "../../support/assert.ts";

@@ -1,5 +1,5 @@
 /** How long the next ask for bytes waits, at a rate that may change. */
-import fc from "fast-check";
+import fc from "../../support/fast_check.ts";
 import { FetchThrottle } from "../../../broker/replication/fetch_throttle.ts";
 import { assert, assertEquals } from "../../support/assert.ts";
 

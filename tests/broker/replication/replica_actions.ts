@@ -5,7 +5,7 @@
  * moves of replicas, changes of settings. Owns how often each comes; what it does
  * is `replica_history.ts`.
  */
-import fc from "fast-check";
+import fc from "../../support/fast_check.ts";
 
 export const BROKERS = [1, 2, 3, 4];
 

@@ -1,5 +1,5 @@
 /** Random histories of a partition; `replica_history.ts` says what must hold. */
-import fc from "fast-check";
+import fc from "../../support/fast_check.ts";
 import { action, broker, BROKERS } from "./replica_actions.ts";
 import { runHistory } from "./replica_history.ts";
 

@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import fc from "../../support/fast_check.ts";
 import { assert, assertEquals } from "../../support/assert.ts";
 import { transactionPartition } from "../../../broker/transaction/records.ts";
 import { LAST_PRODUCER_EPOCH } from "../../../broker/transaction/transaction.ts";

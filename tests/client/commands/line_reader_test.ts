@@ -1,6 +1,6 @@
 /** Lines however the input is cut, and at the limit. */
 import { assertEquals, assertInstanceOf } from "../../support/assert.ts";
-import fc from "fast-check";
+import fc from "../../support/fast_check.ts";
 import {
   type Line,
   LineReader,

@@ -1,4 +1,5 @@
 /** Randomness from a seed, so that a failing run can be told and repeated. */
+import { SEED_VARIABLE, testSeed } from "../../support/seed.ts";
 
 /** Mulberry32: the same seed gives the same numbers. */
 export class Random {
@@ -27,12 +28,9 @@ export class Random {
   }
 }
 
-/** From STREAMNEST_TEST_SEED, else new; printed, since order of events varies. */
+/** From the seed of the tests; printed, since the order of events varies. */
 export function seeded(test: string): Random {
-  const given = Deno.env.get("STREAMNEST_TEST_SEED");
-  const seed = given === undefined
-    ? crypto.getRandomValues(new Uint32Array(1))[0]
-    : Number(given);
-  console.log(`${test}: STREAMNEST_TEST_SEED=${seed}`);
+  const seed = testSeed();
+  console.log(`${test}: ${SEED_VARIABLE}=${seed}`);
   return new Random(seed);
 }

@@ -3,7 +3,7 @@
  * crashes, against a twin that has never seen any: a log into which the same
  * batches were copied once.
  */
-import fc from "fast-check";
+import fc from "../../support/fast_check.ts";
 import type { Log } from "../../../storage/log/log.ts";
 import { buildControlBatch } from "../../../storage/log/record_batch.ts";
 import { leaderEpoch, offset } from "../../../storage/log/types.ts";

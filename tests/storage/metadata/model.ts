@@ -2,7 +2,7 @@
  * The metadata store as the simplest program that can be right: a map, and a
  * list of all that happened. The property test holds a form against it.
  */
-import fc from "fast-check";
+import fc from "../../support/fast_check.ts";
 import { assert, assertEquals } from "../../support/assert.ts";
 import type {
   Compare,

@@ -1,5 +1,5 @@
 /** Moves of one partition's replicas, step by step, and taken back. */
-import fc from "fast-check";
+import fc from "../../../support/fast_check.ts";
 import {
   Absences,
   GONE_AFTER_MS,

@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import fc from "../../../support/fast_check.ts";
 import { assert, assertEquals, assertThrows } from "../../../support/assert.ts";
 import { ProtocolError } from "../../../../broker/kafka/codec/error.ts";
 import {
