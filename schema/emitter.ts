@@ -407,32 +407,42 @@ export class Emitter {
   }
 
   #dependencies(node: SchemaNode, schema: JsonObject, out: Emitted): number {
-    const required: Emitted = {};
-    const schemas: Emitted = {};
+    const required = new Map<string, string[]>();
+    const schemas = new Map<string, unknown[]>();
     let steps = 0;
+    const require = (name: string, list: string[]) => {
+      required.set(name, [...required.get(name) ?? [], ...list]);
+      steps += list.length;
+    };
     const tentative = { charged: false, final: false };
     for (const keyword of ["dependencies", "dependentSchemas"]) {
       if (keyword === "dependentSchemas" && node.dialect === "draft-07") break;
-      const map = schema[keyword] ?? {};
-      for (const [name, value] of Object.entries(map)) {
+      for (const [name, value] of Object.entries(schema[keyword] ?? {})) {
         if (Array.isArray(value)) {
-          required[name] = value;
-          steps += value.length;
-        } else {
-          steps += this.#put(schemas, name, node, [keyword, name], tentative);
+          require(name, value);
+          continue;
         }
+        const child = this.#options.document.child(node, keyword, name);
+        const piece = this.#emit(child, tentative);
+        schemas.set(name, [...schemas.get(name) ?? [], piece.schema]);
+        steps += piece.steps;
       }
     }
     if (node.dialect === "2020-12") {
-      for (
-        const [name, list] of Object.entries(schema.dependentRequired ?? {})
-      ) {
-        required[name] = [...(required[name] as string[] ?? []), ...list];
-        steps += list.length;
-      }
+      const lists = schema.dependentRequired ?? {};
+      for (const [name, list] of Object.entries(lists)) require(name, list);
     }
-    if (Object.keys(required).length > 0) out.dependentRequired = required;
-    if (Object.keys(schemas).length > 0) out.dependentSchemas = schemas;
+    if (required.size > 0) {
+      out.dependentRequired = Object.fromEntries(required);
+    }
+    if (schemas.size > 0) {
+      out.dependentSchemas = Object.fromEntries(
+        [...schemas].map(([name, list]) => [
+          name,
+          list.length === 1 ? list[0] : { allOf: list },
+        ]),
+      );
+    }
     return steps;
   }
 }

@@ -4,7 +4,7 @@
  * charge on the work budget, and the denial that names each member. Owns what
  * they generate, not when they are emitted.
  */
-import type { KeywordCxt } from "ajv";
+import type { KeywordCxt, Name } from "ajv";
 import type { Ajv2020 } from "ajv/dist/2020.js";
 import { isMultipleOf } from "./decimal.ts";
 import { DENY_KEYWORD, WORK_KEYWORD, type WorkCharge } from "./emitter.ts";
@@ -13,6 +13,9 @@ import { SCHEMA_LIMITS } from "./limits.ts";
 import type { Work } from "./work.ts";
 
 type Template = typeof import("ajv")._;
+
+/** ajv's mark of a subschema's place in an array, not in an object. */
+const NUMBER = 0;
 
 /** Thrown by generated code when the explanation is long enough. */
 export class Explained extends Error {
@@ -43,7 +46,8 @@ export function addKeywords(options: KeywordOptions): void {
     ajv.removeKeyword(name);
   }
   addWork(options);
-  mendEvaluation(options);
+  addContains(options);
+  mendUnevaluated(options);
   addTest(options, "enum", (choices) => memberTest(choices as unknown[], work));
   addTest(options, "const", (choice) => memberTest([choice], work));
   addTest(
@@ -112,36 +116,80 @@ function addWork(options: KeywordOptions): void {
 }
 
 /**
- * Two faults of ajv 8.20 in what counts as evaluated: `contains` marks all
- * items, not those that matched (emitter.ts adds those to what
- * `unevaluatedItems` allows), and `unevaluatedItems` takes the mark "all",
- * known only at run time, and the mark "none" for numbers.
+ * `contains` in a form of our own. That of ajv 8.20 keeps what it found in the
+ * array before when it looks at an empty one, marks all items as evaluated, not
+ * those that matched (emitter.ts adds those to what `unevaluatedItems` allows),
+ * and follows `prefixItems`, which skips what comes after it if it is empty.
  */
-function mendEvaluation({ ajv, template: _ }: KeywordOptions): void {
-  const contains = ownCode(ajv, "contains");
+function addContains({ ajv, template: _ }: KeywordOptions): void {
+  const { definition } = ownCode(ajv, "contains");
   ajv.removeKeyword("contains");
   ajv.addKeyword({
-    ...contains.definition,
-    before: "unevaluatedItems",
+    ...definition,
+    before: "prefixItems",
     code(context: KeywordCxt) {
-      const { items } = context.it;
-      contains.code(context);
-      context.it.items = items;
+      const { gen, data, parentSchema } = context;
+      const { minContains: min = 1, maxContains: max } = parentSchema;
+      if (min === 0 && max === undefined) return;
+      context.setParams({ min, max });
+      const count = gen.let("count", 0);
+      const matches = gen.name("_valid");
+      const isDecided = max === undefined
+        ? _`++${count} >= ${min}`
+        : _`++${count} > ${max}`;
+      gen.forRange("i", 0, _`${data}.length`, (i) => {
+        context.subschema({
+          keyword: "contains",
+          dataProp: i,
+          dataPropType: NUMBER,
+          compositeRule: true,
+        }, matches);
+        gen.if(_`${matches} && ${isDecided}`, () => gen.break());
+      });
+      const isEnough = max === undefined
+        ? _`${count} >= ${min}`
+        : _`${count} >= ${min} && ${count} <= ${max}`;
+      context.result(isEnough, () => context.reset());
     },
   });
-  const unevaluated = ownCode(ajv, "unevaluatedItems");
-  ajv.removeKeyword("unevaluatedItems");
+}
+
+/**
+ * What ajv 8.20 has noted as evaluated, it misreads: of items, the mark "all",
+ * known only at run time, and the mark "none", as numbers; of properties, those
+ * that any object inherits, as marked.
+ */
+function mendUnevaluated({ ajv, template: _ }: KeywordOptions): void {
+  prepare(ajv, "unevaluatedItems", ({ gen, data, it: { items } }) => {
+    if (!isName(items)) return;
+    gen.assign(items, _`${items} === true ? ${data}.length : ${items} || 0`);
+  });
+  prepare(ajv, "unevaluatedProperties", ({ gen, it: { props } }) => {
+    // Else a list of names, known when compiling.
+    if (!isName(props)) return;
+    gen.code(_`${props} && Object.setPrototypeOf(${props}, null)`);
+  });
+}
+
+/** Whether ajv keeps a mark in a variable of the generated code. */
+function isName(mark: unknown): mark is Name {
+  return typeof mark === "object" && mark !== null && "names" in mark &&
+    "emptyStr" in mark;
+}
+
+/** Generates what `before` says ahead of the keyword's own code. */
+function prepare(
+  ajv: Ajv2020,
+  keyword: string,
+  before: (context: KeywordCxt) => void,
+): void {
+  const { definition, code } = ownCode(ajv, keyword);
+  ajv.removeKeyword(keyword);
   ajv.addKeyword({
-    ...unevaluated.definition,
+    ...definition,
     code(context: KeywordCxt) {
-      const { gen, data, it: { items } } = context;
-      if (typeof items === "object") {
-        gen.assign(
-          items,
-          _`${items} === true ? ${data}.length : ${items} || 0`,
-        );
-      }
-      unevaluated.code(context);
+      before(context);
+      code(context);
     },
   });
 }

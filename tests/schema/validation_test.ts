@@ -207,6 +207,47 @@ const CASES: Row[] = [
     ["[]", "[1,2]"],
     ["[1,1]"],
   ],
+  ...[true, { type: "number" }].map((contains): Row => [
+    `an empty array after one that contains ${JSON.stringify(contains)}`,
+    { items: { contains } },
+    ["[]", "[[1]]", "[[1],[2]]"],
+    ["[[]]", "[[1],[]]", "[[],[1]]", "[[1],[],[1]]"],
+  ]),
+  [
+    "contains beside prefixItems",
+    { prefixItems: [{ type: "number" }], contains: { type: "string" } },
+    ['[1,"a"]'],
+    ["[]", "[1]", '["a"]'],
+  ],
+  [
+    "dependentRequired of names that objects inherit",
+    {
+      dependentRequired: JSON.parse('{"constructor":["a"],"__proto__":["a"]}'),
+    },
+    ["{}", '{"constructor":1,"a":2}'],
+    ['{"constructor":1}', '{"__proto__":1}'],
+  ],
+  [
+    "dependencies beside dependentSchemas and dependentRequired",
+    {
+      dependencies: { a: { required: ["b"] }, c: ["d"] },
+      dependentSchemas: { a: { required: ["c"] } },
+      dependentRequired: { c: ["e"] },
+    },
+    ["{}", '{"a":1,"b":1,"c":1,"d":1,"e":1}', '{"b":1}'],
+    [
+      '{"a":1,"c":1,"d":1,"e":1}',
+      '{"a":1,"b":1}',
+      '{"c":1,"e":1}',
+      '{"c":1,"d":1}',
+    ],
+  ],
+  [
+    "unevaluatedProperties of names that objects inherit",
+    { patternProperties: { "^a": true }, unevaluatedProperties: false },
+    ['{"a":1}'],
+    ['{"constructor":1}', '{"__proto__":1}', '{"a":1,"toString":1}'],
+  ],
 ];
 
 for (const [name, schema, good, bad] of CASES) {
