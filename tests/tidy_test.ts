@@ -15,7 +15,6 @@ const LONG_FILES: { readonly [path: string]: string } = {
     "all that both doors ask, to be read as one",
   "broker/replication/partition_replica.ts": "the one owner of a replica",
   "broker/transaction/transaction_coordinator.ts": "drives one state machine",
-  "storage/log/log.ts": "the one owner of a log's offsets",
   "schema/containment.ts": "one relation between schemas, keyword by keyword",
   "schema/emitter.ts": "one closure per keyword",
 };

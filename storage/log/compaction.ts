@@ -5,6 +5,7 @@
  * files goes by the swap of `compaction_files.ts`; readers see the old segments
  * until the new one stands. What a batch keeps is `compaction_filter.ts`.
  */
+import { invariant } from "../assert.ts";
 import type { FileHandle } from "../file_system.ts";
 import type { BatchHeader } from "./batch_header.ts";
 import { beginSwap, cleanedPath, finishSwap } from "./compaction_files.ts";
@@ -44,7 +45,7 @@ export interface CompactionResult {
 class Interrupted extends Error {}
 
 /** Closed segments below the bound and the checkpoint's, and old enough. */
-export function cleanableSegments(
+function cleanableSegments(
   core: LogCore,
   options: { nowMs: number; below: Offset },
 ): Segment[] {
@@ -82,7 +83,27 @@ export function isCompactionDue(
   return sum(dirty) >= minCleanableDirtyRatio * sum(segments);
 }
 
-export class Compaction {
+/**
+ * One at a time: truncation, a raised log start or a closed log end it early,
+ * without harm.
+ *
+ * @throws DiskFullError and leaves the log as it was.
+ */
+export async function compactLog(
+  core: LogCore,
+  options: CompactionOptions,
+): Promise<CompactionResult> {
+  core.assertWritable();
+  invariant(!core.isCompacting, "A log is compacted by one caller at a time");
+  core.isCompacting = true;
+  try {
+    return await new Compaction(core, options).run();
+  } finally {
+    core.isCompacting = false;
+  }
+}
+
+class Compaction {
   readonly #core: LogCore;
   readonly #options: CompactionOptions;
   readonly #generation: number;

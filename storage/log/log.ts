@@ -7,14 +7,12 @@
  */
 import { invariant } from "../assert.ts";
 import type { FileSystem } from "../file_system.ts";
-import { DiskFullError, type StorageError } from "../error.ts";
 import {
-  Compaction,
   type CompactionOptions,
   type CompactionResult,
+  compactLog,
   isCompactionDue,
 } from "./compaction.ts";
-import type { BatchHeader } from "./batch_header.ts";
 import { type AppendOutcome, LogAppender } from "./log_appender.ts";
 import type { LogConfig } from "./log_config.ts";
 import { LogCore } from "./log_core.ts";
@@ -25,12 +23,13 @@ import {
   type ReadResult,
   type TimedOffset,
 } from "./log_reader.ts";
-import { truncateAll, truncateLog } from "./log_truncation.ts";
+import { LogStart } from "./log_start.ts";
+import { LogTruncation } from "./log_truncation.ts";
 import type { OpenFiles } from "./open_files.ts";
-import type { ProducerEntry, ProducerVerdict } from "./producer_state.ts";
+import type { ProducerEntry } from "./producer_state.ts";
 import { recoverLog } from "./recovery.ts";
 import type { ProducerSequence } from "./refused_sequences.ts";
-import { deletableSegments, mustRollByTime } from "./retention.ts";
+import { Retention } from "./retention.ts";
 import { type LeaderEpoch, type Offset, offset } from "./types.ts";
 
 export { DEFAULT_LOG_CONFIG, type LogConfig } from "./log_config.ts";
@@ -50,23 +49,26 @@ export interface LogOptions {
   nowMs: number;
 }
 
-/**
- * A checkpoint costs several syncs: when a thousand logs open or close, one is
- * not worth it for a little that the next opening reads again.
- */
-const BYTES_WORTH_CHECKPOINT = 4 * 1024 * 1024;
-
 export class Log {
   readonly #core: LogCore;
   readonly #flusher: LogFlusher;
   readonly #appender: LogAppender;
   readonly #reader: LogReader;
+  readonly #truncation: LogTruncation;
+  readonly #logStart: LogStart;
+  readonly #retention: Retention;
 
   private constructor(core: LogCore) {
+    const flusher = new LogFlusher(core);
+    const appender = new LogAppender(core, flusher);
+    const start = new LogStart(core, flusher);
     this.#core = core;
-    this.#flusher = new LogFlusher(core);
-    this.#appender = new LogAppender(core, this.#flusher);
+    this.#flusher = flusher;
+    this.#appender = appender;
     this.#reader = new LogReader(core);
+    this.#truncation = new LogTruncation(core, flusher);
+    this.#logStart = start;
+    this.#retention = new Retention(core, { appender, start });
   }
 
   /**
@@ -88,10 +90,6 @@ export class Log {
     if (core.hasRecovered) log.#settleRecovered();
     core.assertOrder();
     return log;
-  }
-
-  get directory(): string {
-    return this.#core.directory;
   }
 
   get config(): LogConfig {
@@ -145,11 +143,6 @@ export class Log {
    */
   get isOffline(): boolean {
     return this.#core.failure !== undefined;
-  }
-
-  /** Why the log is offline. */
-  get failure(): StorageError | undefined {
-    return this.#core.failure;
   }
 
   /** Takes effect at once. */
@@ -206,10 +199,7 @@ export class Log {
 
   /** The same, blocking. */
   flushSync(): Offset {
-    if (this.#core.flushedOffset < this.#core.logEndOffset) {
-      this.#flusher.flushDataNow();
-    }
-    return this.#core.flushedOffset;
+    return this.#flusher.flushSync();
   }
 
   /**
@@ -233,44 +223,17 @@ export class Log {
    * segments below. Durable when it returns; never lowers.
    */
   advanceLogStart(to: Offset): void {
-    const core = this.#core;
-    core.assertWritable();
-    if (to <= core.logStartOffset) return;
-    invariant(to <= core.logEndOffset, "The log start is beyond the log's end");
-    const before = core.logStartOffset;
-    core.logStartOffset = to;
-    this.#guard(() => {
-      try {
-        core.ensureDirectory();
-        this.#flusher.checkpointNow();
-      } catch (error) {
-        core.logStartOffset = before;
-        throw error;
-      }
-      core.epochs.truncateFromStart(to);
-      this.#removeHead((_, nextOffset) => nextOffset <= to);
-    });
+    this.#logStart.advanceTo(to);
   }
 
   /** Removes everything at or after `end`. Durable when it returns. */
   truncateTo(end: Offset): void {
-    const core = this.#core;
-    core.assertWritable();
-    if (end >= core.logEndOffset) return;
-    this.#guard(() => {
-      if (end <= core.logStartOffset) {
-        truncateAll(core, core.logStartOffset);
-        return;
-      }
-      this.#flusher.flushDataNow();
-      truncateLog(core, end);
-    });
+    this.#truncation.truncateTo(end);
   }
 
   /** Removes everything; the next record gets `start`. */
   truncateFullyAndStartAt(start: Offset): void {
-    this.#core.assertWritable();
-    this.#guard(() => truncateAll(this.#core, start));
+    this.#truncation.truncateFullyAndStartAt(start);
   }
 
   /**
@@ -280,36 +243,7 @@ export class Log {
    * @returns how many segments went.
    */
   enforceRetention(nowMs: number, deletableBelow: Offset): number {
-    const core = this.#core;
-    core.assertWritable();
-    if (mustRollByTime(core, nowMs)) this.#appender.roll(nowMs);
-    core.producers.expire(nowMs, core.config.producerIdExpirationMs);
-    const count = deletableSegments(core, nowMs, deletableBelow);
-    if (count === 0) return 0;
-    const before = core.segments.length;
-    const start = core.segments[count].baseOffset;
-    try {
-      this.advanceLogStart(start);
-    } catch (error) {
-      if (!(error instanceof DiskFullError)) throw error;
-      this.#makeRoom(start);
-    }
-    return before - core.segments.length;
-  }
-
-  /**
-   * Deletes without a checkpoint that says so, for which there is no room:
-   * recovery takes the first segment that it finds for the start.
-   */
-  #makeRoom(start: Offset): void {
-    const core = this.#core;
-    this.#guard(() => {
-      this.#removeHead((base, nextOffset) =>
-        nextOffset <= start && base < core.checkpointBase
-      );
-      const first = core.segments[0].baseOffset;
-      if (first > core.logStartOffset) core.logStartOffset = first;
-    });
+    return this.#retention.enforce(nowMs, deletableBelow);
   }
 
   /** Whether `compact` would be worth its while (dirty ratio, lag). */
@@ -324,21 +258,8 @@ export class Log {
    *
    * @throws DiskFullError and leaves the log as it was.
    */
-  async compact(options: CompactionOptions): Promise<CompactionResult> {
-    const core = this.#core;
-    core.assertWritable();
-    invariant(!core.isCompacting, "A log is compacted by one caller at a time");
-    core.isCompacting = true;
-    try {
-      return await new Compaction(core, options).run();
-    } finally {
-      core.isCompacting = false;
-    }
-  }
-
-  /** Exclusive: below, only the last value of each key is left. */
-  get compactedUpTo(): Offset {
-    return this.#core.compactedUpTo;
+  compact(options: CompactionOptions): Promise<CompactionResult> {
+    return compactLog(this.#core, options);
   }
 
   /** Closes the active segment when it holds anything. */
@@ -361,11 +282,6 @@ export class Log {
     this.#core.epochs.assign(epoch, this.#core.logEndOffset);
   }
 
-  /** What `append` would say of a batch with this header now. */
-  checkProducer(header: BatchHeader): ProducerVerdict {
-    return this.#core.producers.check(header);
-  }
-
   /**
    * A batch was refused before or by `append`, whatever the reason: what its
    * producer sent right behind it must not be taken in its place.
@@ -377,11 +293,6 @@ export class Log {
   /** What is remembered of each producer, by its id. */
   get producers(): ReadonlyMap<number, ProducerEntry> {
     return this.#core.producers.entries;
-  }
-
-  /** Producers remembered now. */
-  get producerCount(): number {
-    return this.#core.producers.size;
   }
 
   /** Exclusive: what readers of committed data may see. */
@@ -409,10 +320,7 @@ export class Log {
     if (core.isClosed) return;
     try {
       if (core.failure !== undefined) return;
-      if (this.#isCheckpointWorthwhile()) this.#checkpointIfRoom();
-      else if (core.flushedOffset < core.logEndOffset) {
-        this.#flusher.flushDataNow();
-      }
+      if (!this.#flusher.checkpointIfWorthwhile()) this.#flusher.flushSync();
     } finally {
       this.#release();
     }
@@ -425,25 +333,11 @@ export class Log {
   }
 
   #settleRecovered(): void {
-    const core = this.#core;
-    if (this.#isCheckpointWorthwhile()) this.#checkpointIfRoom();
+    const { flushedOffset, logEndOffset } = this.#core;
+    const isSettled = this.#flusher.checkpointIfWorthwhile();
     // What was cut away goes for good, also where nothing is left to flush.
-    else if (core.flushedOffset === core.logEndOffset) {
+    if (!isSettled && flushedOffset === logEndOffset) {
       this.#flusher.flushDataNow();
-    }
-  }
-
-  #isCheckpointWorthwhile(): boolean {
-    const { hasRolled, bytesSinceCheckpoint } = this.#core;
-    return hasRolled || bytesSinceCheckpoint > BYTES_WORTH_CHECKPOINT;
-  }
-
-  /** Without room the older checkpoint stays, and recovery reads more. */
-  #checkpointIfRoom(): void {
-    try {
-      this.#flusher.checkpointNow();
-    } catch (error) {
-      if (!(error instanceof DiskFullError)) throw error;
     }
   }
 
@@ -451,36 +345,5 @@ export class Log {
     this.#core.isClosed = true;
     this.#core.generation++;
     this.#core.files.closeUnder(`${this.#core.directory}/`);
-  }
-
-  #removeHead(isGone: (base: Offset, nextOffset: Offset) => boolean): void {
-    const core = this.#core;
-    let count = 0;
-    while (
-      count < core.segments.length - 1 &&
-      isGone(
-        core.segments[count].baseOffset,
-        core.segments[count + 1].baseOffset,
-      )
-    ) count++;
-    if (count === 0) return;
-    for (const segment of core.segments.splice(0, count)) {
-      core.sizeBytes -= segment.sizeBytes;
-      segment.remove();
-    }
-    core.directoryNeedsSync = true;
-    core.syncDirectory();
-  }
-
-  /** A change to the files that fails half way leaves nobody to trust them. */
-  #guard(change: () => void): void {
-    try {
-      change();
-    } catch (cause) {
-      // A full disk shows before anything is changed.
-      if (cause instanceof DiskFullError) throw cause;
-      throw this.#core.goOffline(cause);
-    }
-    this.#core.assertOrder();
   }
 }

@@ -4,7 +4,7 @@
  * state; appending, reading, flushing, recovering and cleaning are elsewhere.
  */
 import { invariant } from "../assert.ts";
-import { CorruptLogError, StorageError } from "../error.ts";
+import { CorruptLogError, DiskFullError, StorageError } from "../error.ts";
 import type { BatchHeader } from "./batch_header.ts";
 import { type Checkpoint, CheckpointFile } from "./checkpoint.ts";
 import { EpochCache } from "./epoch_cache.ts";
@@ -109,6 +109,18 @@ export class LogCore {
   assertWritable(): void {
     if (this.#failure !== undefined) throw this.#failure;
     invariant(!this.isClosed, `The log in "${this.directory}" is closed`);
+  }
+
+  /** A change to the files that fails half way leaves nobody to trust them. */
+  changeFiles(change: () => void): void {
+    try {
+      change();
+    } catch (cause) {
+      // A full disk shows before anything is changed.
+      if (cause instanceof DiskFullError) throw cause;
+      throw this.goOffline(cause);
+    }
+    this.assertOrder();
   }
 
   /** Index of the last segment that begins at or below `target`; -1: none. */

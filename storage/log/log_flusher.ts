@@ -9,6 +9,12 @@ import type { LogCore } from "./log_core.ts";
 import type { Offset } from "./types.ts";
 import { DiskFullError } from "../error.ts";
 
+/**
+ * A checkpoint costs several syncs: when a thousand logs open or close, one is
+ * not worth it for a little that the next opening reads again.
+ */
+const BYTES_WORTH_CHECKPOINT = 4 * 1024 * 1024;
+
 interface DueCheckpoint {
   checkpoint: Checkpoint;
   producers: Uint8Array | undefined;
@@ -44,7 +50,14 @@ export class LogFlusher {
     return this.#next;
   }
 
-  /** Syncs the batches and blocks; no checkpoint. */
+  /** Syncs the batches, where any are not, and blocks; no checkpoint. */
+  flushSync(): Offset {
+    const core = this.#core;
+    if (core.flushedOffset < core.logEndOffset) this.flushDataNow();
+    return core.flushedOffset;
+  }
+
+  /** Syncs all that is not synced, names in the directory too, and blocks. */
   flushDataNow(): void {
     const core = this.#core;
     core.assertWritable();
@@ -84,6 +97,23 @@ export class LogFlusher {
       throw cause instanceof DiskFullError ? cause : core.goOffline(cause);
     }
     core.checkpointSaved(due.checkpoint, due.coveredBytes);
+  }
+
+  /**
+   * Where the next opening would have much to read. Everything is on the disk
+   * when it returns true; without room for it the older checkpoint stays.
+   */
+  checkpointIfWorthwhile(): boolean {
+    const { hasRolled, bytesSinceCheckpoint } = this.#core;
+    const isWorthwhile = hasRolled ||
+      bytesSinceCheckpoint > BYTES_WORTH_CHECKPOINT;
+    if (!isWorthwhile) return false;
+    try {
+      this.checkpointNow();
+    } catch (error) {
+      if (!(error instanceof DiskFullError)) throw error;
+    }
+    return true;
   }
 
   /** Flushes in the background when much has gathered; failures are kept. */

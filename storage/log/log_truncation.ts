@@ -6,15 +6,48 @@
 import { DiskFullError } from "../error.ts";
 import { invariant } from "../assert.ts";
 import type { LogCore } from "./log_core.ts";
+import type { LogFlusher } from "./log_flusher.ts";
 import { replayProducers } from "./recovery.ts";
 import { type Offset, offset } from "./types.ts";
+
+export class LogTruncation {
+  readonly #core: LogCore;
+  readonly #flusher: LogFlusher;
+
+  constructor(core: LogCore, flusher: LogFlusher) {
+    this.#core = core;
+    this.#flusher = flusher;
+  }
+
+  /** Removes everything at or after `end`. Durable when it returns. */
+  truncateTo(end: Offset): void {
+    const core = this.#core;
+    core.assertWritable();
+    if (end >= core.logEndOffset) return;
+    core.changeFiles(() => {
+      if (end <= core.logStartOffset) {
+        truncateAll(core, core.logStartOffset);
+        return;
+      }
+      this.#flusher.flushDataNow();
+      truncateLog(core, end);
+    });
+  }
+
+  /** Removes everything; the next record gets `start`. */
+  truncateFullyAndStartAt(start: Offset): void {
+    const core = this.#core;
+    core.assertWritable();
+    core.changeFiles(() => truncateAll(core, start));
+  }
+}
 
 /**
  * Removes everything at or after `end`, which lies inside the log, above its
  * start. A batch that straddles `end` goes as a whole. All batches are on the
  * disk already.
  */
-export function truncateLog(core: LogCore, end: Offset): void {
+function truncateLog(core: LogCore, end: Offset): void {
   core.generation++;
   const index = core.segmentIndex(end);
   invariant(index >= 0, "A log above its start has a segment there");
@@ -106,8 +139,8 @@ function lowerCheckpoint(
   }
 }
 
-/** Removes everything; the log goes on, empty, at `start`. */
-export function truncateAll(core: LogCore, start: Offset): void {
+/** The log goes on, empty, at `start`. */
+function truncateAll(core: LogCore, start: Offset): void {
   core.generation++;
   core.ensureDirectory();
   core.checkpoints.save({

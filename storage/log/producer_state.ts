@@ -86,10 +86,6 @@ export class ProducerState {
     return this.#entries.size === 0 && this.#ended.length === 0;
   }
 
-  get size(): number {
-    return this.#entries.size;
-  }
-
   get entries(): ReadonlyMap<number, ProducerEntry> {
     return this.#entries;
   }

@@ -1,10 +1,50 @@
-/** Which segments are old or too many (NOTES 4.10). Decides; deletes nothing. */
+/**
+ * Retention (NOTES 4.10): which segments are old or too many, and their end.
+ * Owns these decisions; how segments go is `log_start.ts`.
+ */
+import { DiskFullError } from "../error.ts";
+import type { LogAppender } from "./log_appender.ts";
 import type { LogCore } from "./log_core.ts";
+import type { LogStart } from "./log_start.ts";
 import type { Segment } from "./segment.ts";
 import type { Offset } from "./types.ts";
 
+export class Retention {
+  readonly #core: LogCore;
+  readonly #appender: LogAppender;
+  readonly #start: LogStart;
+
+  constructor(
+    core: LogCore,
+    parts: { readonly appender: LogAppender; readonly start: LogStart },
+  ) {
+    this.#core = core;
+    this.#appender = parts.appender;
+    this.#start = parts.start;
+  }
+
+  /** Returns how many segments went. */
+  enforce(nowMs: number, deletableBelow: Offset): number {
+    const core = this.#core;
+    core.assertWritable();
+    if (mustRollByTime(core, nowMs)) this.#appender.roll(nowMs);
+    core.producers.expire(nowMs, core.config.producerIdExpirationMs);
+    const count = deletableSegments(core, nowMs, deletableBelow);
+    if (count === 0) return 0;
+    const before = core.segments.length;
+    const start = core.segments[count].baseOffset;
+    try {
+      this.#start.advanceTo(start);
+    } catch (error) {
+      if (!(error instanceof DiskFullError)) throw error;
+      this.#start.makeRoomBelow(start);
+    }
+    return before - core.segments.length;
+  }
+}
+
 /** The active segment's first record is older than `segmentMs`. */
-export function mustRollByTime(core: LogCore, nowMs: number): boolean {
+function mustRollByTime(core: LogCore, nowMs: number): boolean {
   const { active } = core;
   if (active === undefined || active.sizeBytes === 0) return false;
   return nowMs - ageStartMs(active.firstTimestampMs, active) >
@@ -12,7 +52,7 @@ export function mustRollByTime(core: LogCore, nowMs: number): boolean {
 }
 
 /** How many of the oldest closed segments may go, all below `deletableBelow`. */
-export function deletableSegments(
+function deletableSegments(
   core: LogCore,
   nowMs: number,
   deletableBelow: Offset,

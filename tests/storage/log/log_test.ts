@@ -522,7 +522,7 @@ Deno.test("Log producer state follows truncation, restart and epochs", () => {
     NOW_MS + 2 * log.config.producerIdExpirationMs,
     offset(0),
   );
-  assertEquals(log.producerCount, 0);
+  assertEquals(log.producers.size, 0);
 });
 
 Deno.test("Log keeps the last stable offset and the aborted transactions", () => {
