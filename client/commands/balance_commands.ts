@@ -24,7 +24,7 @@ import { throttleOption } from "./byte_rate.ts";
 import { brokerOption, jsonOption, metaOption } from "./common_options.ts";
 import { counted } from "./progress.ts";
 import { quietly, Session } from "./session.ts";
-import { json } from "./topic_commands.ts";
+import { json } from "./printer.ts";
 
 const moveOptions = {
   meta: metaOption,
@@ -154,16 +154,14 @@ function carryOn(
   return session.with(answer, async (begun) => {
     const { printer } = session;
     if ("dryRun" in begun) {
-      await printer.out(settings.json ? json(begun) : planText(begun));
-      return EXIT_DONE;
+      return await session.report(begun, planText, settings);
     }
     if (!settings.wait) {
-      const text =
+      const inWords = () =>
         `${begun.joined ? "Runs already" : "Begun"}${paceText(begun)}: ` +
         `${counted(begun.replicasToCopy, "replica")} to copy. ` +
         "See: streamnest cluster status\n";
-      await printer.out(settings.json ? json(begun) : text);
-      return EXIT_DONE;
+      return await session.report(begun, inWords, settings);
     }
     if (begun.joined) session.notice(joinedText(begun));
     const last = await watchBalance(session, begun);
@@ -194,13 +192,9 @@ function undrainCommand(terminal: Terminal): Command {
         const answer = await session.cluster.ask((address) =>
           api.undrain(address, { brokerId })
         );
-        return await session.with(answer, async () => {
-          await session.printer.out(
-            `Broker ${brokerId} may get replicas again. To give it its share: ` +
-              "streamnest cluster rebalance\n",
-          );
-          return EXIT_DONE;
-        });
+        return await session.report(answer, () =>
+          `Broker ${brokerId} may get replicas again. To give it its share: ` +
+          "streamnest cluster rebalance\n");
       }),
   });
 }
@@ -219,12 +213,7 @@ function cancelCommand(terminal: Terminal): Command {
           (address) => api.cancelBalance(address),
           { changes: true },
         );
-        return await session.with(answer, async (cancelled) => {
-          await session.printer.out(
-            options.json ? json(cancelled) : cancelledText(cancelled),
-          );
-          return EXIT_DONE;
-        });
+        return await session.report(answer, cancelledText, options);
       }),
   });
 }

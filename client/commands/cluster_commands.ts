@@ -4,7 +4,6 @@ import {
   defineCommand,
   defineGroup,
 } from "../../cli/declaration.ts";
-import { EXIT_DONE } from "../../cli/run.ts";
 import type { BalanceAnswer } from "../../contract/balance.ts";
 import type { BrokerDescription, ClusterAnswer } from "../../contract/http.ts";
 import { isFault } from "../http_client.ts";
@@ -14,7 +13,6 @@ import { balanceText } from "./balance_text.ts";
 import { brokerOption, jsonOption, metaOption } from "./common_options.ts";
 import { quietly, Session } from "./session.ts";
 import { table } from "./table.ts";
-import { json } from "./topic_commands.ts";
 
 export function clusterCommands(terminal: Terminal): Command {
   return defineGroup({
@@ -44,14 +42,15 @@ function statusCommand(terminal: Terminal): Command {
           const balance = await api.balance(address);
           return { cluster, balance: isFault(balance) ? undefined : balance };
         });
-        return await session.with(answer, async ({ cluster, balance }) => {
-          await session.printer.out(
-            options.json
-              ? json({ ...cluster, balance })
-              : statusText(cluster, balance),
-          );
-          return EXIT_DONE;
-        });
+        return await session.with(
+          answer,
+          ({ cluster, balance }) =>
+            session.report(
+              { ...cluster, balance },
+              () => statusText(cluster, balance),
+              options,
+            ),
+        );
       }),
   });
 }
@@ -72,10 +71,8 @@ function forgetCommand(terminal: Terminal): Command {
           (address) => api.forgetBroker(address, brokerId),
           { changes: true },
         );
-        return await session.with(answer, async () => {
-          await session.printer.out(`Broker ${brokerId} is forgotten.\n`);
-          return EXIT_DONE;
-        });
+        const inWords = () => `Broker ${brokerId} is forgotten.\n`;
+        return await session.report(answer, inWords);
       }),
   });
 }

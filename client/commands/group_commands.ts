@@ -12,7 +12,6 @@ import {
   switchOption,
   textOption,
 } from "../../cli/options.ts";
-import { EXIT_DONE } from "../../cli/run.ts";
 import type {
   GroupDescription,
   GroupListAnswer,
@@ -29,7 +28,6 @@ import {
 } from "./common_options.ts";
 import { quietly, Session } from "./session.ts";
 import { table } from "./table.ts";
-import { json } from "./topic_commands.ts";
 
 const groupPositional = [{ name: "group", help: "The group's name" }];
 
@@ -73,20 +71,16 @@ function listCommand(open: OpenSession): Command {
         const answer = await session.cluster.ask((address) =>
           api.listGroups(address)
         );
-        return await session.with(answer, async (list) => {
+        return await session.with(answer, (list) => {
           const { unreachableBrokers = [] } = list;
           if (unreachableBrokers.length > 0) {
+            const ids = unreachableBrokers.join(", ");
             session.notice(
-              "Not asked, since they do not answer: broker " +
-                `${
-                  unreachableBrokers.join(", ")
-                }; their groups may be missing.`,
+              `Not asked, since they do not answer: broker ${ids}; ` +
+                "their groups may be missing.",
             );
           }
-          await session.printer.out(
-            options.json ? json(list) : listText(list),
-          );
-          return EXIT_DONE;
+          return session.report(list, listText, options);
         });
       }),
   });
@@ -121,12 +115,7 @@ function describeCommand(open: OpenSession): Command {
         const answer = await session.cluster.ask((address) =>
           api.describeGroup(address, group)
         );
-        return await session.with(answer, async (description) => {
-          await session.printer.out(
-            options.json ? json(description) : descriptionText(description),
-          );
-          return EXIT_DONE;
-        });
+        return await session.report(answer, descriptionText, options);
       }),
   });
 }
@@ -243,10 +232,7 @@ async function reset(
       dryRun,
     })
   );
-  return await session.with(answer, async (done) => {
-    await session.printer.out(options.json ? json(done) : resetText(done));
-    return EXIT_DONE;
-  });
+  return await session.report(answer, resetText, options);
 }
 
 function resetText({ group, dryRun, offsets }: ResetOffsetsAnswer): string {
@@ -279,14 +265,11 @@ function deleteCommand(open: OpenSession): Command {
           (address) => session.cluster.api.deleteGroup(address, group),
           { changes: true },
         );
-        return await session.with(answer, async () => {
-          await session.printer.out(
-            options.json
-              ? json({ status: "deleted" })
-              : `Deleted group ${group}.\n`,
-          );
-          return EXIT_DONE;
-        });
+        const inWords = () => `Deleted group ${group}.\n`;
+        return await session.with(
+          answer,
+          () => session.report({ status: "deleted" }, inWords, options),
+        );
       }),
   });
 }

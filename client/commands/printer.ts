@@ -25,6 +25,11 @@ export class Printer {
   }
 }
 
+/** What `--json` prints. */
+export function json(value: unknown): string {
+  return `${JSON.stringify(value, null, 2)}\n`;
+}
+
 /** Control characters, which would move a terminal's cursor or ring its bell. */
 // deno-lint-ignore no-control-regex
 const CONTROL = /[\x00-\x08\x0b-\x1f\x7f-\x9f]/g;

@@ -4,8 +4,7 @@ import {
   defineCommand,
   defineGroup,
 } from "../../cli/declaration.ts";
-import { EXIT_DONE } from "../../cli/run.ts";
-import type { Json } from "../../contract/http.ts";
+import type { Json, RegisterSchemaAnswer } from "../../contract/http.ts";
 import { CONTRACT_LIMITS } from "../../contract/limits.ts";
 import { NobodyAnswers } from "../cluster.ts";
 import { type Answer, isFault } from "../http_client.ts";
@@ -13,7 +12,7 @@ import type { Terminal } from "../terminal.ts";
 import { jsonOption, metaOption, topicFault } from "./common_options.ts";
 import { quietly, Session } from "./session.ts";
 import { table } from "./table.ts";
-import { json } from "./topic_commands.ts";
+import { json } from "./printer.ts";
 
 const topicPositional = {
   name: "topic",
@@ -67,15 +66,9 @@ function registerCommand(terminal: Terminal): Command {
             api.registerSchema(address, { topic, schema: schema.value }),
           { changes: true },
         );
-        return await session.with(answer, async (registered) => {
-          const { subject, version, id } = registered;
-          await session.printer.out(
-            options.json
-              ? json(registered)
-              : `Registered version ${version} of ${subject} (id ${id}).\n`,
-          );
-          return EXIT_DONE;
-        });
+        const inWords = ({ subject, version, id }: RegisterSchemaAnswer) =>
+          `Registered version ${version} of ${subject} (id ${id}).\n`;
+        return await session.report(answer, inWords, options);
       }),
   });
 }
@@ -133,22 +126,21 @@ function listCommand(terminal: Terminal): Command {
     run: ({ options }) =>
       quietly(async () => {
         const session = new Session("schema list", terminal, options.meta);
-        return await session.with(await listAll(session), async (rows) => {
-          const text = rows.length === 0
-            ? "There are no schemas. Register one with: " +
-              "streamnest schema register <topic> <file>\n"
-            : table(
-              ["SUBJECT", "VERSIONS"],
-              rows.map(({ subject, versions }) => [
-                subject,
-                versions.join(","),
-              ]),
-            );
-          await session.printer.out(options.json ? json(rows) : text);
-          return EXIT_DONE;
-        });
+        const answer = await listAll(session);
+        return await session.report(answer, subjectsText, options);
       }),
   });
+}
+
+function subjectsText(rows: readonly SubjectRow[]): string {
+  if (rows.length === 0) {
+    return "There are no schemas. Register one with: " +
+      "streamnest schema register <topic> <file>\n";
+  }
+  return table(
+    ["SUBJECT", "VERSIONS"],
+    rows.map(({ subject, versions }) => [subject, versions.join(",")]),
+  );
 }
 
 interface SubjectRow {
@@ -200,12 +192,11 @@ function getCommand(terminal: Terminal): Command {
         const answer = await session.cluster.ask((address) =>
           api.schemaVersion(address, `${topic}-value`, version)
         );
-        return await session.with(answer, async (found) => {
-          await session.printer.out(
-            options.json ? json(found) : json(JSON.parse(found.schema)),
-          );
-          return EXIT_DONE;
-        });
+        return await session.report(
+          answer,
+          ({ schema }) => json(JSON.parse(schema)),
+          options,
+        );
       }),
   });
 }

@@ -8,7 +8,7 @@ import { Cluster, NobodyAnswers } from "../cluster.ts";
 import { Failure } from "../../contract/errors.ts";
 import { type Answer, faultText, isFault } from "../http_client.ts";
 import { OutputClosed, type Terminal } from "../terminal.ts";
-import { Printer } from "./printer.ts";
+import { json, Printer } from "./printer.ts";
 
 export class Session {
   readonly terminal: Terminal;
@@ -51,6 +51,18 @@ export class Session {
     const isAmbiguous = !(answer instanceof Failure);
     const doubt = isAmbiguous ? "; it may or may not have been done" : "";
     return await this.fail(faultText(answer) + doubt);
+  }
+
+  /** Prints the answer, in words or as JSON, or fails with its fault. */
+  report<T>(
+    answer: Answer<T> | NobodyAnswers,
+    inWords: (answer: T) => string,
+    options: { readonly json?: boolean } = {},
+  ): Promise<number> {
+    return this.with(answer, async (given) => {
+      await this.printer.out(options.json ? json(given) : inWords(given));
+      return EXIT_DONE;
+    });
   }
 
   /** The topic's partitions, or the exit code after having said why not. */

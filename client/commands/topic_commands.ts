@@ -6,11 +6,12 @@ import {
   type OptionTable,
 } from "../../cli/declaration.ts";
 import { integerOption } from "../../cli/options.ts";
-import { EXIT_DONE } from "../../cli/run.ts";
 import type {
+  CreateTopicAnswer,
   PartitionLocation,
   TopicConfigInput,
   TopicDescription,
+  TopicListAnswer,
 } from "../../contract/http.ts";
 import { CONTRACT_LIMITS } from "../../contract/limits.ts";
 import type { Terminal } from "../terminal.ts";
@@ -101,13 +102,11 @@ function createCommand(open: OpenSession): Command {
             }),
           { changes: true },
         );
-        return await session.with(answer, async (created) => {
-          const text = created.status === "created"
+        const inWords = (created: CreateTopicAnswer) =>
+          created.status === "created"
             ? `Created topic ${topic}.\n`
             : `Topic ${topic} exists already in this shape.\n`;
-          await session.printer.out(options.json ? json(created) : text);
-          return EXIT_DONE;
-        });
+        return await session.report(answer, inWords, options);
       }),
   });
 }
@@ -124,23 +123,20 @@ function listCommand(open: OpenSession): Command {
         const answer = await session.cluster.ask((address) =>
           api.listTopics(address)
         );
-        return await session.with(answer, async (list) => {
-          const text = list.topics.length === 0
-            ? "There are no topics. Create one with: " +
-              "streamnest topic create demo --partitions=3\n"
-            : table(
-              ["TOPIC", "PARTITIONS", "REPLICATION"],
-              list.topics.map((row) => [
-                row.topic,
-                row.partitions,
-                row.replicationFactor,
-              ]),
-            );
-          await session.printer.out(options.json ? json(list) : text);
-          return EXIT_DONE;
-        });
+        return await session.report(answer, listText, options);
       }),
   });
+}
+
+function listText({ topics }: TopicListAnswer): string {
+  if (topics.length === 0) {
+    return "There are no topics. Create one with: " +
+      "streamnest topic create demo --partitions=3\n";
+  }
+  return table(
+    ["TOPIC", "PARTITIONS", "REPLICATION"],
+    topics.map((row) => [row.topic, row.partitions, row.replicationFactor]),
+  );
 }
 
 function describeCommand(open: OpenSession): Command {
@@ -157,13 +153,7 @@ function describeCommand(open: OpenSession): Command {
         const answer = await session.cluster.ask((address) =>
           api.describeTopic(address, topic)
         );
-        return await session.with(answer, async (description) => {
-          const text = options.json
-            ? json(description)
-            : descriptionText(description);
-          await session.printer.out(text);
-          return EXIT_DONE;
-        });
+        return await session.report(answer, descriptionText, options);
       }),
   });
 }
@@ -264,16 +254,12 @@ function alterCommand(open: OpenSession): Command {
             }),
           { changes: true },
         );
-        return await session.with(answer, async () => {
-          await session.printer.out(
-            `Changed topic ${topic}.\n` +
-              (options.replicationFactor === undefined
-                ? ""
-                : "Its replicas are copied or let go now; see: " +
-                  "streamnest cluster status\n"),
-          );
-          return EXIT_DONE;
-        });
+        const next = options.replicationFactor === undefined
+          ? ""
+          : "Its replicas are copied or let go now; see: " +
+            "streamnest cluster status\n";
+        const inWords = () => `Changed topic ${topic}.\n${next}`;
+        return await session.report(answer, inWords);
       }),
   });
 }
@@ -292,10 +278,7 @@ function deleteCommand(open: OpenSession): Command {
           (address) => session.cluster.api.deleteTopic(address, topic),
           { changes: true },
         );
-        return await session.with(answer, async () => {
-          await session.printer.out(`Deleted topic ${topic}.\n`);
-          return EXIT_DONE;
-        });
+        return await session.report(answer, () => `Deleted topic ${topic}.\n`);
       }),
   });
 }
@@ -307,8 +290,4 @@ function configInput(
   return Object.fromEntries(
     pairs.map(({ name, value }) => [name, value === "" ? null : value]),
   );
-}
-
-export function json(value: unknown): string {
-  return `${JSON.stringify(value, null, 2)}\n`;
 }
