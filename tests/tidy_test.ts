@@ -13,7 +13,6 @@ const LONG_FILES: { readonly [path: string]: string } = {
   "broker/group/group_coordinator.ts": "drives one state machine",
   "broker/operations/operations.ts":
     "all that both doors ask, to be read as one",
-  "broker/replication/partition_replica.ts": "the one owner of a replica",
   "broker/transaction/transaction_coordinator.ts": "drives one state machine",
   "schema/containment.ts": "one relation between schemas, keyword by keyword",
   "schema/emitter.ts": "one closure per keyword",

@@ -10,6 +10,7 @@ import {
   InvalidBatchError,
   iterateBatches,
 } from "../../storage/log/record_batch.ts";
+import { offset } from "../../storage/log/types.ts";
 import { AbortedFilter } from "./aborted_filter.ts";
 import type { PartitionReplica } from "../replication/partition_replica.ts";
 import type { ReadOptions, ReadResult, StoredRecord } from "./operations.ts";
@@ -50,8 +51,11 @@ export function readRecords(
   while (
     !reading.isFull && position < bound && hiddenBytes < MAX_HIDDEN_BYTES
   ) {
-    const chunk = Math.min(CHUNK_BYTES, options.maxBytes);
-    const slice = replica.read(position, chunk, bound);
+    const slice = replica.log.read(offset(position), {
+      maxBytes: Math.min(CHUNK_BYTES, options.maxBytes),
+      upperBound: bound,
+      minOneBatch: true,
+    });
     if (slice.bytes.length === 0) break;
     for (const { header, bytes } of iterateBatches(slice.bytes)) {
       if (reading.isFull) break;

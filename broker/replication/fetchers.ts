@@ -7,7 +7,8 @@ import type { Environment } from "../environment.ts";
 import type { Logger } from "../logger.ts";
 import type { FetchSource } from "./fetch_source.ts";
 import { FetchThrottle } from "./fetch_throttle.ts";
-import type { Following, PartitionReplica } from "./partition_replica.ts";
+import type { Following } from "./follower_role.ts";
+import type { PartitionReplica } from "./partition_replica.ts";
 import { ReplicaFetcher } from "./replica_fetcher.ts";
 
 export interface FetchersOptions {

@@ -20,6 +20,12 @@ import { truncationPoint } from "./in_sync_rules.ts";
 import type { ReplicaParts } from "./replica_parts.ts";
 import type { SafeEnd } from "./safe_end.ts";
 
+/** The leader that a follower follows, in one epoch. */
+export interface Following {
+  readonly leader: number;
+  readonly leaderEpoch: LeaderEpoch;
+}
+
 /** Where a follower asks from. */
 export interface FetchPosition {
   readonly fetchOffset: number;
@@ -39,7 +45,7 @@ export type Applied =
   /** The leader refused, or the disk did; ask again later. */
   | { readonly kind: "failed"; readonly code: ErrorCode };
 
-export class FollowerRole {
+export class FollowerRole implements Following {
   readonly leader: number;
   readonly leaderEpoch: LeaderEpoch;
   readonly #parts: ReplicaParts;

@@ -1,18 +1,13 @@
 /**
- * One partition on this broker: its log, its high watermark, and the role that
- * it has now. Owns what outlives a role; appends and acknowledgements are the
- * leader role's, fetched batches the follower role's. Refuses to know topics,
- * schemas and doors.
+ * One partition on this broker, to all who use it: its log, its high watermark,
+ * and what its present role answers. Owns what outlives a role, and how it ends;
+ * the role is `replica_roles.ts`'s, the way of appends to it `appender.ts`'s,
+ * that of what was fetched `fetch_sink.ts`'s. Refuses to know topics, schemas
+ * and doors.
  */
 import type { Failure } from "../../contract/errors.ts";
-import { StorageError } from "../../storage/error.ts";
 import type { Log } from "../../storage/log/log.ts";
-import {
-  type LeaderEpoch,
-  leaderEpoch as epochOf,
-  type Offset,
-  offset,
-} from "../../storage/log/types.ts";
+import type { LeaderEpoch, Offset } from "../../storage/log/types.ts";
 import type { PartitionImage } from "../cluster/metadata_image.ts";
 import type { Environment } from "../environment.ts";
 import type { Logger } from "../logger.ts";
@@ -21,32 +16,16 @@ import type { TopicSettings } from "../topic_config.ts";
 import type { AppendBudget, ProducerFields } from "./append_queue.ts";
 import { Appender } from "./appender.ts";
 import type { AckWait, Appended, AppendOptions } from "./appends.ts";
-import type { FetchAnswer } from "./fetch_source.ts";
-import {
-  type Applied,
-  type FetchPosition,
-  FollowerRole,
-} from "./follower_role.ts";
-import type { InSyncReplicas } from "./in_sync_replicas.ts";
-import { LeaderRole, type LeaderWorld } from "./leader_role.ts";
+import { FetchSink } from "./fetch_sink.ts";
+import type { Following } from "./follower_role.ts";
+import type { FollowerFetch, InSyncReplicas } from "./in_sync_replicas.ts";
+import type { LeaderWorld } from "./leader_role.ts";
 import type { OneATurn } from "./one_a_turn.ts";
 import { ReplicaParts } from "./replica_parts.ts";
+import { ReplicaRoles } from "./replica_roles.ts";
 import { SafeEnd } from "./safe_end.ts";
 
 export type { AckWait, Appended, AppendOptions } from "./appends.ts";
-export type { Applied, FetchPosition } from "./follower_role.ts";
-
-/** The leader that a follower follows, in one epoch. */
-export interface Following {
-  readonly leader: number;
-  readonly leaderEpoch: LeaderEpoch;
-}
-
-/** Whole batches on their way out. */
-export interface BatchSlice {
-  readonly bytes: Uint8Array;
-  readonly nextOffset: number;
-}
 
 export interface PartitionReplicaOptions {
   readonly topic: string;
@@ -72,42 +51,47 @@ export class PartitionReplica {
   readonly topicId: string;
   readonly partition: number;
   readonly log: Log;
+  /** Where its fetcher brings what it got from the leader. */
+  readonly fetchSink: FetchSink;
   readonly #parts: ReplicaParts;
   readonly #safeEnd: SafeEnd;
   readonly #appender: Appender;
-  readonly #world: LeaderWorld;
-  readonly #firstAppends: OneATurn;
-  #leader: LeaderRole | undefined;
-  #follower: FollowerRole | undefined;
+  readonly #roles: ReplicaRoles;
   #isStopping = false;
-  #keepsWaits = true;
 
   constructor(options: PartitionReplicaOptions) {
-    const { environment, log, settings } = options;
+    const { environment, log, settings, world, firstAppends } = options;
     this.topic = options.topic;
     this.topicId = options.topicId;
     this.partition = options.partition;
     this.log = log;
-    this.#world = options.world;
-    this.#firstAppends = options.firstAppends;
-    this.#parts = new ReplicaParts(options);
-    this.#safeEnd = new SafeEnd({
+    const parts = new ReplicaParts(options);
+    const safeEnd = new SafeEnd({
       log,
       settings,
       environment,
       onFlush: options.onFlush,
-      onSafe: () => this.#grownSafer(),
-      onFault: (fault) => {
-        this.#leader?.failed(fault);
-        this.#follower?.lookAtDisk();
-      },
+      onSafe: () => roles.lookAgain(),
+      onFault: (fault) => roles.failed(fault),
     });
-    this.#appender = new Appender({
+    const appender = new Appender({
       ...options,
-      parts: this.#parts,
-      leader: () => this.#leader,
+      parts,
+      leader: () => roles.leader,
     });
-    this.#parts.highWatermark.reset(log.logStartOffset);
+    const { queue } = appender;
+    const roles: ReplicaRoles = new ReplicaRoles({
+      parts,
+      safeEnd,
+      queue,
+      world,
+    });
+    this.fetchSink = new FetchSink({ parts, safeEnd, roles, firstAppends });
+    this.#parts = parts;
+    this.#safeEnd = safeEnd;
+    this.#appender = appender;
+    this.#roles = roles;
+    parts.highWatermark.reset(log.logStartOffset);
   }
 
   get highWatermark(): Offset {
@@ -119,7 +103,7 @@ export class PartitionReplica {
   }
 
   get isLeader(): boolean {
-    return this.#leader !== undefined;
+    return this.#roles.leader !== undefined;
   }
 
   /** False once it was stopped or removed. */
@@ -129,7 +113,7 @@ export class PartitionReplica {
 
   /** It leads, and nobody who may lead next holds what its log lacks. */
   get isSettled(): boolean {
-    return this.#leader?.isSettled ?? false;
+    return this.#roles.leader?.isSettled ?? false;
   }
 
   /** It does not lead, and is to tell producers what became of their records. */
@@ -139,12 +123,12 @@ export class PartitionReplica {
 
   /** Undefined: this broker does not lead the partition. */
   get leaderEpoch(): LeaderEpoch | undefined {
-    return this.#leader?.epoch;
+    return this.#roles.leader?.epoch;
   }
 
   /** What is known of the replicas, while this one leads. */
   get inSync(): InSyncReplicas | undefined {
-    return this.#leader?.inSync;
+    return this.#roles.leader?.inSync;
   }
 
   /**
@@ -157,7 +141,7 @@ export class PartitionReplica {
 
   /** Whom it follows; undefined: it leads, or follows nobody. */
   get following(): Following | undefined {
-    return this.#follower;
+    return this.#roles.follower;
   }
 
   /** Its disk is full, or the log offline. */
@@ -172,101 +156,46 @@ export class PartitionReplica {
   reconfigure(settings: TopicSettings): void {
     const isStricter = settings.flushMessages === 1 &&
       this.settings.flushMessages !== 1;
-    if (isStricter) this.#leader?.becomeStricter();
+    if (isStricter) this.#roles.leader?.becomeStricter();
     this.#parts.settings = settings;
     this.#safeEnd.reconfigure(settings);
     this.log.reconfigure(settings.log);
-    if (this.#isStopping) return;
-    this.#leader?.recheck();
-    this.#follower?.learnHighWatermark();
+    if (!this.#isStopping) this.#roles.lookAgain();
   }
 
-  /** Leads as `state` says, in a new epoch or on in the same one. */
+  /** As `ReplicaRoles.lead` has it. */
   lead(state: PartitionImage): void {
-    this.#begin(state);
-    if (this.#leader?.epoch === state.leaderEpoch) {
-      return this.#leader.update(state);
-    }
-    this.resign();
-    this.#leader = new LeaderRole({
-      parts: this.#parts,
-      safeEnd: this.#safeEnd,
-      queue: this.#appender.queue,
-      world: this.#world,
-      state,
-    });
+    this.#roles.lead(state);
   }
 
-  /** Follows the leader that `state` names, if any. */
+  /** As `ReplicaRoles.follow` has it. */
   follow(state: PartitionImage): void {
-    this.#begin(state);
-    const { leader, leaderEpoch } = state;
-    const now = this.#follower;
-    if (now?.leader === leader && now.leaderEpoch === leaderEpoch) return;
-    this.resign();
-    if (leader === null || leader === this.#world.brokerId) return;
-    this.#follower = new FollowerRole({
-      parts: this.#parts,
-      safeEnd: this.#safeEnd,
-      leader,
-      leaderEpoch: epochOf(leaderEpoch),
-    });
-    this.#follower.lookAtDisk();
+    this.#roles.follow(state);
   }
 
-  /**
-   * Has no role any more: whoever waits must ask the leader, but for those whose
-   * wait outlives it.
-   */
+  /** As `ReplicaRoles.resign` has it. */
   resign(): void {
-    const leader = this.#leader;
-    this.#leader = undefined;
-    this.#follower = undefined;
-    leader?.end();
-    const { highWatermark } = this.#parts;
-    // Whoever leads next may bring back what was cut.
-    highWatermark.failCutOff(this.notLeader());
-    if (!this.#keepsWaits) highWatermark.fail(this.notLeader());
+    this.#roles.resign();
   }
 
-  /** No wait outlives its leadership any more: this broker stops. */
+  /** As `ReplicaRoles.keepNoWaits` has it. */
   keepNoWaits(): void {
-    this.#keepsWaits = false;
-    if (!this.isLeader) this.#parts.highWatermark.fail(this.notLeader());
-  }
-
-  /**
-   * What this run starts from. The only replica knows itself what is safe; one
-   * of several learns that from the others.
-   */
-  #begin(state: PartitionImage): void {
-    const hadState = this.#parts.state !== undefined;
-    this.#parts.state = state;
-    if (hadState) return;
-    if (state.replicas.length > 1) return;
-    this.#parts.highWatermark.reset(
-      offset(Math.max(this.log.logStartOffset, this.log.flushedOffset)),
-    );
+    this.#roles.keepNoWaits();
   }
 
   /** The lease is back, or the level changed: looks again. */
   recheck(): void {
-    this.#leader?.recheck();
+    this.#roles.leader?.recheck();
   }
 
   /** Now and then, while this broker leads: who is still in sync? */
   lookAround(nowMs: number): void {
-    this.#leader?.lookAround(nowMs);
+    this.#roles.leader?.lookAround(nowMs);
   }
 
   /** This broker stood still for so long: no fault of its followers. */
   excuse(byMs: number): void {
-    this.#leader?.excuse(byMs);
-  }
-
-  #grownSafer(): void {
-    this.#leader?.recheck();
-    this.#follower?.learnHighWatermark();
+    this.#roles.leader?.excuse(byMs);
   }
 
   notLeader(): Failure {
@@ -290,18 +219,6 @@ export class PartitionReplica {
     return this.#appender.appendBatch(bytes, recordCount, options);
   }
 
-  /**
-   * Whole batches from the one that contains `from`, below `upperBound` (the
-   * high watermark, or lower).
-   */
-  read(from: number, maxBytes: number, upperBound: Offset): BatchSlice {
-    return this.log.read(offset(from), {
-      maxBytes,
-      upperBound,
-      minOneBatch: true,
-    });
-  }
-
   /** Runs `work` on the log; what a broken disk throws is a failure. */
   attempt<Result>(work: () => Result): Result | Failure {
     try {
@@ -320,8 +237,9 @@ export class PartitionReplica {
     before: Offset,
     timeoutMs: number,
   ): Promise<Offset | Failure> {
-    if (this.#leader === undefined) return this.notLeader();
-    const failure = await this.#leader.deleteBefore(before, timeoutMs);
+    const { leader } = this.#roles;
+    if (leader === undefined) return this.notLeader();
+    const failure = await leader.deleteBefore(before, timeoutMs);
     return failure ?? this.log.logStartOffset;
   }
 
@@ -335,15 +253,11 @@ export class PartitionReplica {
    * to there: all below is safe at that broker. `nowMs` is monotonic. Nothing
    * when this broker does not lead in `epoch`.
    */
-  followerFetched(report: {
-    brokerId: number;
-    fetchOffset: number;
-    logStartOffset: number;
-    epoch: number;
-    nowMs: number;
-  }): void {
-    if (report.epoch !== this.#leader?.epoch) return;
-    this.#leader.followerFetched(report);
+  followerFetched(
+    report: Omit<FollowerFetch, "logEndOffset"> & { readonly epoch: number },
+  ): void {
+    const { leader } = this.#roles;
+    if (report.epoch === leader?.epoch) leader.followerFetched(report);
   }
 
   /**
@@ -351,61 +265,10 @@ export class PartitionReplica {
    * leading in this epoch; returns what takes it back.
    */
   onAppended(callback: () => void): () => void {
-    if (this.#leader !== undefined) return this.#leader.onAppended(callback);
+    const { leader } = this.#roles;
+    if (leader !== undefined) return leader.onAppended(callback);
     this.#parts.environment.timers.soon(callback);
     return () => {};
-  }
-
-  /**
-   * Where this follower asks from; undefined when it follows nobody, its log is
-   * offline, or `flushFetched` has to make safe what it holds before.
-   */
-  fetchPosition(): FetchPosition | undefined {
-    return this.#isStopping ? undefined : this.#follower?.position();
-  }
-
-  /** Does to the log what the leader answered in `epoch`. */
-  apply(epoch: number, answer: FetchAnswer): Applied {
-    if (this.#isStopping || this.#follower?.leaderEpoch !== epoch) {
-      return { kind: "stale" };
-    }
-    return this.#follower.apply(answer);
-  }
-
-  /**
-   * Before the first `apply` that writes: its folder is made in a turn of its
-   * own. Undefined: that is done.
-   */
-  prepareToFetch(): Promise<void> | undefined {
-    if (this.#parts.isPrepared) return undefined;
-    return new Promise((resolve, reject) =>
-      this.#firstAppends.add(() => {
-        try {
-          if (!this.#isStopping) this.#parts.prepare();
-          resolve();
-        } catch (fault) {
-          if (fault instanceof StorageError) this.#parts.noteBroken(fault);
-          reject(fault);
-        }
-      })
-    );
-  }
-
-  /**
-   * Resolves when what the log holds is as safe as its level wants.
-   *
-   * @throws StorageError when the disk fails: the log is offline.
-   */
-  async flushFetched(): Promise<void> {
-    if (this.#isStopping) return;
-    try {
-      await this.#safeEnd.reach();
-    } catch (fault) {
-      if (fault instanceof StorageError) this.#parts.noteBroken(fault);
-      this.#follower?.lookAtDisk();
-      throw fault;
-    }
-    this.#grownSafer();
   }
 
   /**
@@ -414,6 +277,7 @@ export class PartitionReplica {
    */
   stop(): void {
     this.#isStopping = true;
+    this.fetchSink.stop();
     this.keepNoWaits();
     this.#appender.stop();
     this.#safeEnd.stop();
@@ -422,7 +286,7 @@ export class PartitionReplica {
   /** Stops, acknowledges what is safe, ends other waits, closes the log. */
   close(): void {
     this.stop();
-    this.#leader?.advance();
+    this.#roles.leader?.advance();
     this.resign();
     this.log.close();
   }
@@ -430,6 +294,7 @@ export class PartitionReplica {
   /** Ends all waits: nobody uses it any more. */
   retire(): void {
     this.#isStopping = true;
+    this.fetchSink.stop();
     this.keepNoWaits();
     this.#safeEnd.stop();
     this.resign();

@@ -185,7 +185,7 @@ export class ReplicaFetcher {
   async #run(round: Round): Promise<void> {
     const { members } = round;
     const unsafe = members.filter(({ replica }) =>
-      replica.fetchPosition() === undefined
+      replica.fetchSink.position() === undefined
     );
     if (unsafe.length > 0) await this.#makeSafe(unsafe);
     const asked: Followed[] = [];
@@ -211,7 +211,7 @@ export class ReplicaFetcher {
   #askOf(followed: Followed): FetchAsk | undefined {
     const { replica, epoch } = followed;
     if (replica.following?.leaderEpoch !== epoch) return undefined;
-    const position = replica.fetchPosition();
+    const position = replica.fetchSink.position();
     if (position === undefined) {
       this.#postpone(followed);
       return undefined;
@@ -278,7 +278,7 @@ export class ReplicaFetcher {
   /** Bytes that were appended. */
   #applyOne(followed: Followed, answer: FetchAnswer): number {
     const { replica, epoch } = followed;
-    const applied = replica.apply(epoch, answer);
+    const applied = replica.fetchSink.apply(epoch, answer);
     if (applied.kind === "failed") {
       this.#postpone(followed);
       return 0;
@@ -297,7 +297,7 @@ export class ReplicaFetcher {
 
   async #prepare(followed: Followed): Promise<boolean> {
     try {
-      await followed.replica.prepareToFetch();
+      await followed.replica.fetchSink.prepare();
       return true;
     } catch (fault) {
       if (!(fault instanceof StorageError)) throw fault;
@@ -312,7 +312,7 @@ export class ReplicaFetcher {
       while (next < all.length) {
         const followed = all[next++];
         try {
-          await followed.replica.flushFetched();
+          await followed.replica.fetchSink.flush();
         } catch (fault) {
           if (!(fault instanceof StorageError)) throw fault;
           this.#postpone(followed);
