@@ -6,16 +6,20 @@
 import { Failure } from "../../contract/errors.ts";
 import type { Timer, Timers } from "../environment.ts";
 
-/** Undefined: what was waited for is there. */
-export type Settle = (failure: Failure | undefined) => void;
+export interface WaitOptions {
+  readonly timeoutMs: number;
+  /** It is not over with the leadership in which it began. */
+  readonly outlivesLeader?: boolean;
+  /** Called once; without a failure, what was waited for is there. */
+  readonly settle: (failure: Failure | undefined) => void;
+}
 
 interface Wait {
   /** Exclusive end of what was appended. */
   readonly endOffset: number;
   deadlineMs: number;
-  /** It is not over with the leadership in which it began. */
   readonly outlivesLeader: boolean;
-  readonly settle: Settle;
+  readonly settle: WaitOptions["settle"];
 }
 
 /**
@@ -59,9 +63,7 @@ export class AppendWaits {
   /** Settles when all below `endOffset` is reached, or never will be. */
   add(
     endOffset: number,
-    timeoutMs: number,
-    settle: Settle,
-    outlivesLeader = false,
+    { timeoutMs, outlivesLeader = false, settle }: WaitOptions,
   ): void {
     const deadlineMs = this.#monotonicMs() + timeoutMs;
     const waits = this.#waits;

@@ -7,7 +7,7 @@ import type { Failure } from "../../contract/errors.ts";
 import { invariant } from "../../storage/assert.ts";
 import { type Offset, offset } from "../../storage/log/types.ts";
 import type { Timers } from "../environment.ts";
-import { AppendWaits, type Settle } from "./append_waits.ts";
+import { AppendWaits, type WaitOptions } from "./append_waits.ts";
 
 export class HighWatermark {
   #value: Offset = offset(0);
@@ -48,14 +48,9 @@ export class HighWatermark {
   }
 
   /** Calls back when the high watermark reaches `endOffset`, or never does. */
-  waitForAppended(
-    endOffset: number,
-    timeoutMs: number,
-    settle: Settle,
-    outlivesLeader: boolean,
-  ): void {
-    if (endOffset <= this.#value) return settle(undefined);
-    this.#waits.add(endOffset, timeoutMs, settle, outlivesLeader);
+  waitForAppended(endOffset: number, wait: WaitOptions): void {
+    if (endOffset <= this.#value) return wait.settle(undefined);
+    this.#waits.add(endOffset, wait);
   }
 
   /**

@@ -1,46 +1,32 @@
 /**
- * A replica while it leads, in one leader epoch: from an append to its
- * acknowledgement, and what followers have. Owns the queue of appends, the waits
- * for acknowledgements, the followers' progress, and which changes of the
- * in-sync set are wanted; refuses to write metadata (`isr_keeper.ts`).
+ * A replica while it leads, in one leader epoch: what its followers have, up to
+ * where records are committed by that, and which changes of the partition's
+ * state are wanted. Owns the followers' progress and the high watermark's; what
+ * it does with appends is `leader_appends.ts`'s. Refuses to write metadata
+ * (`isr_keeper.ts`).
  *
  * Without the broker's lease it appends and acknowledges nothing: another may
  * lead by then.
  */
-import { Failure } from "../../contract/errors.ts";
-import { StorageError } from "../../storage/error.ts";
-import type { AppendOutcome } from "../../storage/log/log.ts";
-import { setLogAppendTime } from "../../storage/log/record_batch.ts";
+import type { Failure } from "../../contract/errors.ts";
+import type { StorageError } from "../../storage/error.ts";
 import {
   type LeaderEpoch,
   leaderEpoch,
   type Offset,
   offset,
 } from "../../storage/log/types.ts";
-import {
-  neededInSync,
-  withEligible,
-  withoutEligible,
-} from "../cluster/eligible.ts";
+import { withEligible, withoutEligible } from "../cluster/eligible.ts";
 import { type PartitionFact, partitionFact } from "../cluster/facts.ts";
 import type { PartitionImage } from "../cluster/metadata_image.ts";
-import {
-  APPEND_LIMITS,
-  type AppendQueue,
-  type QueuedBatch,
-} from "./append_queue.ts";
-import { AppendWaits } from "./append_waits.ts";
-import {
-  type AckWait,
-  type Appended,
-  failAll,
-  type Waiter,
-} from "./appends.ts";
+import type { AppendQueue } from "./append_queue.ts";
+import type { Waiter } from "./appends.ts";
 import { wakeAll } from "./high_watermark.ts";
 import { type FollowerFetch, InSyncReplicas } from "./in_sync_replicas.ts";
 import { handedOver, isHeldBack, keepsEligible } from "./in_sync_rules.ts";
-import { overloaded, tooFewInSync, withoutLease } from "./refusals.ts";
+import { LeaderAppends } from "./leader_appends.ts";
 import { LogStart } from "./log_start.ts";
+import { withoutLease } from "./refusals.ts";
 import type { ReplicaParts } from "./replica_parts.ts";
 import type { SafeEnd } from "./safe_end.ts";
 
@@ -71,12 +57,10 @@ export interface LeaderRoleOptions {
 export class LeaderRole {
   readonly epoch: LeaderEpoch;
   readonly inSync: InSyncReplicas;
+  readonly appends: LeaderAppends;
   readonly #parts: ReplicaParts;
   readonly #safeEnd: SafeEnd;
-  readonly #queue: AppendQueue<Waiter>;
   readonly #world: LeaderWorld;
-  /** Who waits for the leader's own disk only. */
-  readonly #ownWaits: AppendWaits;
   readonly #logStart: LogStart;
   readonly #onAppended = new Set<() => void>();
   /** The log's end when the replicas that are eligible now became so. */
@@ -85,31 +69,37 @@ export class LeaderRole {
   #isEnded = false;
 
   constructor(options: LeaderRoleOptions) {
-    const { parts, state, world } = options;
-    const { clock, timers } = parts.environment;
+    const { parts, safeEnd, queue, state, world } = options;
     this.#parts = parts;
-    this.#safeEnd = options.safeEnd;
-    this.#queue = options.queue;
+    this.#safeEnd = safeEnd;
     this.#world = world;
     this.epoch = leaderEpoch(state.leaderEpoch);
     this.inSync = new InSyncReplicas({
       brokerId: world.brokerId,
       state,
       epochStartOffset: parts.log.logEndOffset,
-      nowMs: clock.monotonicMs(),
+      nowMs: parts.environment.clock.monotonicMs(),
       incarnationOf: (id) => world.incarnationOf(id),
     });
     this.#endAtEligible = parts.log.logEndOffset;
-    this.#ownWaits = new AppendWaits(timers, () => clock.monotonicMs());
+    const { epoch, inSync } = this;
+    this.appends = new LeaderAppends({
+      parts,
+      safeEnd,
+      queue,
+      epoch,
+      inSync,
+      world,
+      onWritten: () => {
+        wakeAll(this.#onAppended);
+        this.recheck();
+      },
+      onDiskFault: () => this.#handOver(),
+    });
     this.#logStart = new LogStart(parts, this.inSync);
     parts.log.startEpoch(this.epoch);
     this.recheck();
     if (parts.log.isOffline) this.#handOver();
-  }
-
-  /** Producers that wait, of either kind. */
-  get #waitCount(): number {
-    return this.#ownWaits.count + this.#parts.highWatermark.waitCount;
   }
 
   /** The image has another state of the same epoch. */
@@ -118,8 +108,7 @@ export class LeaderRole {
     this.inSync.update(state);
     if (!hadEligible) this.#endAtEligible = this.#parts.log.logEndOffset;
     this.#logStart.lookAgain();
-    const tooFew = this.#inSyncFault("NOT_ENOUGH_REPLICAS_AFTER_APPEND");
-    if (tooFew !== undefined) this.#parts.highWatermark.fail(tooFew);
+    this.appends.lookAtInSync();
     this.recheck();
   }
 
@@ -127,9 +116,8 @@ export class LeaderRole {
   end(): void {
     this.#isEnded = true;
     const failure = this.#parts.notLeader();
-    failAll(this.#queue.take(), failure);
     this.#logStart.fail(failure);
-    this.#parts.highWatermark.endLeadership(this.#ownWaits, failure);
+    this.appends.end(failure);
     wakeAll(this.#onAppended);
   }
 
@@ -147,7 +135,7 @@ export class LeaderRole {
   /** Brings what is acknowledged up to what is safe. */
   advance(): void {
     if (this.#isEnded || !this.#world.holdsLease()) return;
-    this.#ownWaits.reach(this.#safeEnd.value);
+    this.appends.reachOwn(this.#safeEnd.value);
     const { highWatermark } = this.#parts;
     const next = this.inSync.highWatermark(
       highWatermark.value,
@@ -184,131 +172,6 @@ export class LeaderRole {
     return this.#isSettled ||= this.inSync.hasHeardAll;
   }
 
-  /** Why nothing can be appended just now. */
-  refusal(wait: AckWait): Failure | undefined {
-    return this.#leaseFault() ??
-      (wait === "inSync"
-        ? this.#inSyncFault("NOT_ENOUGH_REPLICAS")
-        : undefined) ??
-      this.#loadFault();
-  }
-
-  #leaseFault(): Failure | undefined {
-    return this.#world.holdsLease()
-      ? undefined
-      : withoutLease(this.#parts.name);
-  }
-
-  #loadFault(): Failure | undefined {
-    const isFull = this.#queue.isFull ||
-      this.#waitCount >= APPEND_LIMITS.waitsPerPartition;
-    return isFull ? overloaded(this.#parts.name) : undefined;
-  }
-
-  #inSyncFault(
-    code: "NOT_ENOUGH_REPLICAS" | "NOT_ENOUGH_REPLICAS_AFTER_APPEND",
-  ): Failure | undefined {
-    // Who waits on when another leads asks for its in-sync set.
-    const state = (this.#isEnded ? this.#parts.state : undefined) ??
-      this.inSync.state;
-    const { isr } = state;
-    const needed = neededInSync(this.#parts.settings.minInsyncReplicas, state);
-    if (isr.length >= needed) return undefined;
-    return tooFewInSync(code, { partition: this.#parts.name, isr, needed });
-  }
-
-  /** Writes what was queued, in order. */
-  append(batches: QueuedBatch<Waiter>[]): void {
-    if (batches.length === 0) return;
-    const leaseFault = this.#isEnded
-      ? this.#parts.notLeader()
-      : this.#leaseFault();
-    if (leaseFault !== undefined) return failAll(batches, leaseFault);
-    const admitted = this.#admitted(batches);
-    if (admitted.length === 0) return;
-    const { log, settings, environment } = this.#parts;
-    const nowMs = environment.clock.nowMs();
-    if (settings.logAppendTime) {
-      for (const { bytes } of admitted) setLogAppendTime(bytes, nowMs);
-    }
-    let outcomes: AppendOutcome[];
-    try {
-      this.#parts.prepare();
-      outcomes = log.append(
-        admitted.map((batch) => batch.bytes),
-        { leaderEpoch: this.epoch, nowMs },
-      );
-    } catch (fault) {
-      failAll(admitted, this.#parts.storageFailure(fault));
-      if (fault instanceof StorageError) this.#handOver();
-      return;
-    }
-    this.#parts.noteWritten();
-    admitted.forEach((batch, index) =>
-      this.#settle(batch, outcomes[index], nowMs)
-    );
-    wakeAll(this.#onAppended);
-    this.recheck();
-  }
-
-  /** The in-sync set may have shrunk since they were queued. */
-  #admitted(batches: QueuedBatch<Waiter>[]): QueuedBatch<Waiter>[] {
-    const fault = this.#inSyncFault("NOT_ENOUGH_REPLICAS");
-    if (fault === undefined) return batches;
-    // All appends that share a batch ask for the same.
-    const needsAll = ({ appends }: QueuedBatch<Waiter>) =>
-      appends.some(({ done }) => done.wait === "inSync");
-    failAll(batches.filter(needsAll), fault);
-    return batches.filter((batch) => !needsAll(batch));
-  }
-
-  #settle(
-    batch: QueuedBatch<Waiter>,
-    outcome: AppendOutcome,
-    nowMs: number,
-  ): void {
-    if (outcome.kind === "rejected") {
-      const failure = new Failure(outcome.code, outcome.detail);
-      return failAll([batch], failure);
-    }
-    const { logAppendTime } = this.#parts.settings;
-    for (const { index, recordCount, done: waiter } of batch.appends) {
-      if (outcome.kind === "appended") waiter.onStored?.();
-      this.#wait(waiter, recordCount, {
-        baseOffset: outcome.baseOffset + index,
-        leaderEpoch: this.epoch,
-        appendTimeMs: logAppendTime ? nowMs : waiter.queuedAtMs,
-        logAppendTime,
-      });
-    }
-  }
-
-  #wait(waiter: Waiter, recordCount: number, appended: Appended): void {
-    const endOffset = appended.baseOffset + recordCount;
-    const { timeoutMs, outlivesLeader, done } = waiter;
-    if (waiter.wait === "append") return done(appended);
-    if (waiter.wait === "leader") {
-      if (endOffset <= this.#safeEnd.value) return done(appended);
-      this.#ownWaits.add(
-        endOffset,
-        timeoutMs,
-        (failure) => done(failure ?? appended),
-        outlivesLeader,
-      );
-      return;
-    }
-    this.#parts.highWatermark.waitForAppended(
-      endOffset,
-      timeoutMs,
-      (failure) =>
-        done(
-          failure ?? this.#inSyncFault("NOT_ENOUGH_REPLICAS_AFTER_APPEND") ??
-            appended,
-        ),
-      outlivesLeader,
-    );
-  }
-
   /**
    * Raises the log start, for good when it resolves without a failure: whoever
    * may lead next has done so too.
@@ -317,8 +180,9 @@ export class LeaderRole {
     before: Offset,
     timeoutMs: number,
   ): Promise<Failure | undefined> {
-    const fault = this.#leaseFault();
-    if (fault !== undefined) return Promise.resolve(fault);
+    if (!this.#world.holdsLease()) {
+      return Promise.resolve(withoutLease(this.#parts.name));
+    }
     const raised = this.#logStart.raise(before, timeoutMs);
     // Followers that wait here for records learn of it now.
     wakeAll(this.#onAppended);
@@ -363,9 +227,7 @@ export class LeaderRole {
 
   /** A flush in the background failed. */
   failed(fault: StorageError): void {
-    const failure = this.#parts.storageFailure(fault);
-    this.#ownWaits.fail(failure);
-    this.#parts.highWatermark.fail(failure);
+    this.appends.fail(this.#parts.storageFailure(fault));
     this.#handOver();
   }
 

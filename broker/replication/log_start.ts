@@ -37,7 +37,7 @@ export class LogStart {
         return resolve(this.#parts.storageFailure(fault));
       }
       if (before <= this.#common) return resolve(undefined);
-      this.#waits.add(before, timeoutMs, resolve);
+      this.#waits.add(before, { timeoutMs, settle: resolve });
     });
   }
 

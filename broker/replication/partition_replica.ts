@@ -77,7 +77,7 @@ export class PartitionReplica {
     const appender = new Appender({
       ...options,
       parts,
-      leader: () => roles.leader,
+      leader: () => roles.leader?.appends,
     });
     const { queue } = appender;
     const roles: ReplicaRoles = new ReplicaRoles({

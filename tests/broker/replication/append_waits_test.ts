@@ -2,6 +2,7 @@ import { HTTP_LIMITS } from "../../../broker/http/limits.ts";
 import {
   AppendWaits,
   LONGEST_OUTLIVING_MS,
+  type WaitOptions,
 } from "../../../broker/replication/append_waits.ts";
 import { HighWatermark } from "../../../broker/replication/high_watermark.ts";
 import { Failure } from "../../../contract/errors.ts";
@@ -24,9 +25,14 @@ class Outcomes {
     return new HighWatermark(this.time, () => this.time.monotonicMs());
   }
 
-  of(name: string) {
-    return (failure: Failure | undefined) =>
-      void this.told.push(`${name} ${failure?.code ?? "reached"}`);
+  /** For a second, and no longer than its leader, unless told otherwise. */
+  wait(name: string, options: Partial<WaitOptions> = {}): WaitOptions {
+    return {
+      timeoutMs: 1000,
+      settle: (failure) =>
+        void this.told.push(`${name} ${failure?.code ?? "reached"}`),
+      ...options,
+    };
   }
 
   take(): string[] {
@@ -40,10 +46,10 @@ const MOVED = FAILURE.code;
 Deno.test("AppendWaits.endLeadership() ends what does not outlive it, and bounds the rest", async () => {
   const outcomes = new Outcomes();
   const waits = outcomes.waits();
-  waits.add(1, 60_000, outcomes.of("a"));
-  waits.add(2, 60_000, outcomes.of("b"), true);
-  waits.add(3, 1_000, outcomes.of("c"), true);
-  waits.add(4, 60_000, outcomes.of("d"));
+  waits.add(1, outcomes.wait("a", { timeoutMs: 60_000 }));
+  waits.add(2, outcomes.wait("b", { timeoutMs: 60_000, outlivesLeader: true }));
+  waits.add(3, outcomes.wait("c", { timeoutMs: 1_000, outlivesLeader: true }));
+  waits.add(4, outcomes.wait("d", { timeoutMs: 60_000 }));
   waits.endLeadership(FAILURE);
   assertEquals(outcomes.take(), [`a ${MOVED}`, `d ${MOVED}`]);
   assertEquals(waits.count, 2);
@@ -62,9 +68,11 @@ Deno.test("AppendWaits.endLeadership() ends what does not outlive it, and bounds
 Deno.test("AppendWaits.takeBeyond() takes those beyond an end, each in its place", () => {
   const outcomes = new Outcomes();
   const [some, others] = [outcomes.waits(), outcomes.waits()];
-  for (const end of [2, 4, 6]) some.add(end, 1000, outcomes.of(`own ${end}`));
+  for (const end of [2, 4, 6]) {
+    some.add(end, outcomes.wait(`own ${end}`));
+  }
   for (const end of [1, 3, 5, 7]) {
-    others.add(end, 1000, outcomes.of(`other ${end}`));
+    others.add(end, outcomes.wait(`other ${end}`));
   }
   others.reach(1);
   some.reach(2);
@@ -87,7 +95,7 @@ Deno.test("AppendWaits.takeBeyond() takes those beyond an end, each in its place
 Deno.test("AppendWaits.takeBeyond() leaves no timer with who has nothing left", () => {
   const outcomes = new Outcomes();
   const [some, others] = [outcomes.waits(), outcomes.waits()];
-  others.add(1, 1000, outcomes.of("a"));
+  others.add(1, outcomes.wait("a"));
   some.takeBeyond(0, others);
   assertEquals(outcomes.time.pending, 1);
   some.fail(FAILURE);
@@ -98,15 +106,13 @@ Deno.test("HighWatermark.endLeadership() asks for the high watermark what waited
   const outcomes = new Outcomes();
   const [highWatermark, own] = [outcomes.highWatermark(), outcomes.waits()];
   highWatermark.advanceTo(offset(2));
-  own.add(2, 1000, outcomes.of("own 2"), true);
-  own.add(4, 1000, outcomes.of("own 4"), true);
-  own.add(5, 1000, outcomes.of("own 5"));
-  const wait = (end: number, outlives: boolean) =>
+  own.add(2, outcomes.wait("own 2", { outlivesLeader: true }));
+  own.add(4, outcomes.wait("own 4", { outlivesLeader: true }));
+  own.add(5, outcomes.wait("own 5"));
+  const wait = (end: number, outlivesLeader: boolean) =>
     highWatermark.waitForAppended(
       end,
-      1000,
-      outcomes.of(`all ${end}`),
-      outlives,
+      outcomes.wait(`all ${end}`, { outlivesLeader }),
     );
   wait(3, true);
   wait(6, false);
@@ -127,7 +133,10 @@ Deno.test("HighWatermark.cutTo() lets nobody be reached whose records are cut", 
   const outcomes = new Outcomes();
   const highWatermark = outcomes.highWatermark();
   for (const end of [1, 2, 3]) {
-    highWatermark.waitForAppended(end, 1000, outcomes.of(`${end}`), true);
+    highWatermark.waitForAppended(
+      end,
+      outcomes.wait(`${end}`, { outlivesLeader: true }),
+    );
   }
   highWatermark.cutTo(offset(1));
   assertEquals(highWatermark.waitCount, 3);
