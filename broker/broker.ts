@@ -59,7 +59,11 @@ export async function startBroker(
   failed.promise.catch(() => {});
   const stop = once(() => stopInReverse(stops));
   try {
-    const store = await openStore(config, environment, logger, stopAsked);
+    const store = await openStore(config, {
+      environment,
+      logger,
+      stopAsked,
+    });
     stops.push(() => store.close());
     const base = { config, environment, logger, store, stops, failed };
     const parts = await buildParts(base);

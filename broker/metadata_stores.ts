@@ -18,12 +18,16 @@ import type {
   SqliteMetadataConfig,
 } from "./metadata_config.ts";
 
+export interface OpenStoreOptions {
+  readonly environment: Environment;
+  readonly logger: Logger;
+  /** The broker is asked to stop: nothing is waited for any more. */
+  readonly stopAsked?: AbortSignal;
+}
+
 export type OpenMetadataStore = (
   config: BrokerConfig,
-  environment: Environment,
-  logger: Logger,
-  /** The broker is asked to stop: nothing is waited for any more. */
-  stopAsked?: AbortSignal,
+  options: OpenStoreOptions,
 ) => Promise<MetadataStore>;
 
 export const METADATA_START_LIMITS = {
@@ -36,15 +40,12 @@ const OLDEST_ETCD = "3.4";
 
 /** A store that can never serve is the configuration's fault. */
 export function openMetadataStore(
-  config: BrokerConfig,
-  environment: Environment,
-  logger: Logger,
-  stopAsked?: AbortSignal,
+  { metadata }: BrokerConfig,
+  options: OpenStoreOptions,
 ): Promise<MetadataStore> {
-  const { metadata } = config;
   return metadata.kind === "sqlite"
-    ? openSqlite(metadata, environment)
-    : openEtcd(metadata, { environment, logger, stopAsked });
+    ? openSqlite(metadata, options.environment)
+    : openEtcd(metadata, options);
 }
 
 async function openSqlite(
@@ -66,9 +67,9 @@ async function openSqlite(
 
 async function openEtcd(
   config: EtcdMetadataConfig,
-  parts: Pick<Waiting, "environment" | "logger" | "stopAsked">,
+  options: OpenStoreOptions,
 ): Promise<MetadataStore> {
-  const { environment } = parts;
+  const { environment } = options;
   const scheme = config.caFile === null ? "http" : "https";
   const addresses = config.endpoints.map(formatAddress);
   const secrets = readSecrets(config, environment);
@@ -90,7 +91,7 @@ async function openEtcd(
   try {
     const version = await untilAnswered(
       () => store.version(),
-      { ...parts, names: addresses.join(", ") },
+      { ...options, names: addresses.join(", ") },
     );
     if (isOlder(version, OLDEST_ETCD)) {
       throw new ConfigurationError([
@@ -108,17 +109,12 @@ async function openEtcd(
   }
 }
 
-interface Waiting {
-  readonly environment: Environment;
-  readonly logger: Logger;
-  readonly names: string;
-  readonly stopAsked: AbortSignal | undefined;
-}
-
 /** Says once what is waited for. A refusal is not waited out. */
 async function untilAnswered<Answer>(
   ask: () => Promise<Answer>,
-  { environment, logger, names, stopAsked }: Waiting,
+  { environment, logger, names, stopAsked }: OpenStoreOptions & {
+    readonly names: string;
+  },
 ): Promise<Answer> {
   stopAsked?.throwIfAborted();
   const { clock } = environment;

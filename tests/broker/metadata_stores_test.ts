@@ -40,7 +40,11 @@ async function faultsOf(
   const config = configWith(paths);
   try {
     const error = await assertRejects(
-      () => openMetadataStore(config, { ...environment, fileSystem }, logger),
+      () =>
+        openMetadataStore(config, {
+          environment: { ...environment, fileSystem },
+          logger,
+        }),
       ConfigurationError,
     );
     return error.faults;
@@ -91,12 +95,11 @@ Deno.test("openMetadataStore() waits for nothing when the stop was asked before"
   const reason = new Error("stop");
   try {
     const error = await assertRejects(() =>
-      openMetadataStore(
-        config,
-        { ...environment, fileSystem },
+      openMetadataStore(config, {
+        environment: { ...environment, fileSystem },
         logger,
-        AbortSignal.abort(reason),
-      )
+        stopAsked: AbortSignal.abort(reason),
+      })
     );
     assertEquals(error, reason);
   } finally {
