@@ -323,8 +323,9 @@ Deno.test("A broker that waits for an etcd that is not there stops at once, and 
   const askedAtMs = performance.now();
   broker.signal("SIGTERM");
   assertEquals(await broker.ended(), 0, broker.transcript());
-  // Its answer takes longer than that.
-  assert(performance.now() - askedAtMs < 2_500);
+  // A question to etcd is given up after 5 s.
+  const tookMs = performance.now() - askedAtMs;
+  assert(tookMs < 4_500, `stopped after ${tookMs} ms`);
   ports.release();
   Deno.removeSync(folder, { recursive: true });
 });
