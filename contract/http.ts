@@ -173,6 +173,7 @@ export interface MetadataAnswer {
 }
 export interface PartitionLocation {
   partition: number;
+  state: PartitionState;
   /** `host:port` of the leader's HTTP listener; null when there is none. */
   broker: string | null;
   leader: number | null;
@@ -186,6 +187,17 @@ export interface PartitionLocation {
   /** Those of `replicas` that go when all that come are in sync. */
   removing?: number[];
 }
+/**
+ * By the brokers that live, the worst that is true: nobody alive leads; fewer in
+ * sync than min.insync.replicas, so that acks=all is refused; not every replica
+ * in sync; replicas come or go.
+ */
+export type PartitionState =
+  | "no leader"
+  | "under min.insync.replicas"
+  | "under-replicated"
+  | "moving"
+  | "ok";
 export interface BrokerDescription {
   id: number;
   /** `host:port` of the HTTP listener. */

@@ -12,12 +12,14 @@ import type {
 } from "../cluster/metadata_image.ts";
 import {
   type ConfiguredTopic,
+  readTopicSettings,
   TOPIC_SETTINGS,
   type TopicConfig,
   type TopicSettingName,
   topicSettingText,
 } from "../topic_config.ts";
 import type { TopicView } from "./operations.ts";
+import { partitionState } from "./partition_health.ts";
 
 const DESCRIBED = new WeakMap<BrokerImage, BrokerDescription>();
 
@@ -41,16 +43,24 @@ export function brokerDescription(broker: BrokerImage): BrokerDescription {
   return description;
 }
 
+export interface DescriptionOptions {
+  readonly image: MetadataImage;
+  /** This broker's, for what the topic does not set. */
+  readonly topicDefaults: TopicConfig;
+}
+
 export function partitionLocations(
   topic: TopicImage,
-  image: MetadataImage,
+  { image, topicDefaults }: DescriptionOptions,
 ): PartitionLocation[] {
+  const { minInsyncReplicas } = readTopicSettings(topic, topicDefaults);
   return Array.from({ length: topic.partitions }, (_, partition) => {
     const state = topic.partitionStates[partition];
     const leader = state?.leader ?? null;
     const broker = leader === null ? undefined : image.brokers.get(leader);
     return {
       partition,
+      state: partitionState(state, { image, minInsyncReplicas }),
       broker: broker === undefined ? null : brokerDescription(broker).http,
       leader,
       leaderEpoch: state?.leaderEpoch ?? -1,
@@ -70,11 +80,11 @@ export function partitionLocations(
 /** In the order of the table, which is alphabetical. */
 export function configEntries(
   topic: ConfiguredTopic,
-  brokerDefaults: TopicConfig,
+  topicDefaults: TopicConfig,
 ): TopicConfigEntry[] {
   return Object.entries(TOPIC_SETTINGS).map(([name, { documentation }]) => ({
     name,
-    value: topicSettingText(name as TopicSettingName, topic, brokerDefaults) ??
+    value: topicSettingText(name as TopicSettingName, topic, topicDefaults) ??
       null,
     isDefault: topic.config[name] === undefined,
     documentation,
@@ -83,15 +93,14 @@ export function configEntries(
 
 export function topicView(
   topic: TopicImage,
-  image: MetadataImage,
-  brokerDefaults: TopicConfig,
+  options: DescriptionOptions,
 ): TopicView {
   return {
     topic: topic.name,
     topicId: topic.topicId,
     replicationFactor: topic.replicationFactor,
     isInternal: topic.isInternal,
-    partitions: partitionLocations(topic, image),
-    config: configEntries(topic, brokerDefaults),
+    partitions: partitionLocations(topic, options),
+    config: configEntries(topic, options.topicDefaults),
   };
 }

@@ -1,8 +1,9 @@
 /**
- * How many partitions are not well, over the whole cluster: a pure count over
- * one picture of it. What lives counts, not what the states still say of brokers
- * that have died since.
+ * What is not well with a partition, and how many are not well over the whole
+ * cluster: pure functions of one picture of it. What lives counts, not what the
+ * states still say of brokers that have died since.
  */
+import type { PartitionState } from "../../contract/http.ts";
 import type {
   MetadataImage,
   PartitionImage,
@@ -23,31 +24,57 @@ export function partitionHealth(
     underMinIsr: 0,
     underReplicated: 0,
   };
-  const isAlive = (id: number) => image.isAlive(id);
   for (const topic of image.topics.values()) {
     if (!topic.isInternal) health.topics++;
     const { minInsyncReplicas } = readTopicSettings(topic, topicDefaults);
     for (let partition = 0; partition < topic.partitions; partition++) {
       const state = topic.partitionStates[partition];
+      const ills = illsOf(state, { image, minInsyncReplicas });
       health.partitions++;
-      if (!isLed(state, isAlive)) health.withoutLeader++;
-      if (state === undefined) continue;
-      const inSync = state.isr.filter(isAlive);
-      if (inSync.length < neededInSync(minInsyncReplicas, state)) {
-        health.underMinIsr++;
-      }
-      if (isUnderReplicated(state, inSync)) health.underReplicated++;
+      if (ills.isWithoutLeader) health.withoutLeader++;
+      if (ills.isUnderMinIsr) health.underMinIsr++;
+      if (ills.isUnderReplicated) health.underReplicated++;
     }
   }
   return health;
 }
 
-function isLed(
+/** Undefined: the metadata do not have it yet. */
+export function partitionState(
   state: PartitionImage | undefined,
-  isAlive: (brokerId: number) => boolean,
-): boolean {
-  const leader = state?.leader ?? null;
-  return leader !== null && isAlive(leader);
+  rules: HealthRules,
+): PartitionState {
+  const ills = illsOf(state, rules);
+  if (ills.isWithoutLeader) return "no leader";
+  if (ills.isUnderMinIsr) return "under min.insync.replicas";
+  if (ills.isUnderReplicated) return "under-replicated";
+  const isMoving = state?.adding?.length || state?.removing?.length;
+  return isMoving ? "moving" : "ok";
+}
+
+export interface HealthRules {
+  readonly image: MetadataImage;
+  /** Of the partition's topic. */
+  readonly minInsyncReplicas: number;
+}
+
+function illsOf(
+  state: PartitionImage | undefined,
+  { image, minInsyncReplicas }: HealthRules,
+) {
+  if (state === undefined) {
+    return {
+      isWithoutLeader: true,
+      isUnderMinIsr: false,
+      isUnderReplicated: false,
+    };
+  }
+  const inSync = state.isr.filter((id) => image.isAlive(id));
+  return {
+    isWithoutLeader: state.leader === null || !image.isAlive(state.leader),
+    isUnderMinIsr: inSync.length < neededInSync(minInsyncReplicas, state),
+    isUnderReplicated: isUnderReplicated(state, inSync),
+  };
 }
 
 /** Replicas that are being added are not missed yet (KIP-455). */

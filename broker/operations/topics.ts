@@ -130,11 +130,11 @@ export class Topics implements TopicOperations {
   }
 
   list(options: { includeInternal?: boolean } = {}): TopicView[] {
-    const { image } = this.#options.view;
+    const { topicDefaults, view: { image } } = this.#options;
     return [...image.topics.values()]
       .filter((topic) => options.includeInternal || !topic.isInternal)
       .sort((a, b) => a.name < b.name ? -1 : 1)
-      .map((topic) => topicView(topic, image, this.#options.topicDefaults));
+      .map((topic) => topicView(topic, { image, topicDefaults }));
   }
 
   describe(topic: string): Promise<TopicView | Failure> {
@@ -144,7 +144,7 @@ export class Topics implements TopicOperations {
         (await view.catchUp()).topics.get(topic);
       return known === undefined
         ? unknownTopic(topic)
-        : topicView(known, view.image, topicDefaults);
+        : topicView(known, { image: view.image, topicDefaults });
     });
   }
 

@@ -8,7 +8,6 @@ import {
 import { integerOption } from "../../cli/options.ts";
 import type {
   CreateTopicAnswer,
-  PartitionLocation,
   TopicConfigInput,
   TopicDescription,
   TopicListAnswer,
@@ -181,7 +180,7 @@ function descriptionText(topic: TopicDescription): string {
       row.logStartOffset,
       row.highWatermark,
       row.sizeBytes,
-      stateText(row, leastInSync(topic)),
+      row.state,
     ]),
   );
   const settings = table(
@@ -195,28 +194,6 @@ function descriptionText(topic: TopicDescription): string {
   return `Topic ${topic.topic}: ${count} partition${count === 1 ? "" : "s"}, ` +
     `replication factor ${topic.replicationFactor}\n\n` +
     `${partitions}\n${settings}`;
-}
-
-/** The topic's min.insync.replicas; 0 where the broker does not tell. */
-function leastInSync({ config }: TopicDescription): number {
-  const found = config.find(({ name }) => name === "min.insync.replicas");
-  return Number(found?.value ?? 0);
-}
-
-/** What an operator looks for: a partition without a leader or with too few copies. */
-function stateText(
-  { leader, isr, replicas, adding = [], removing = [] }: PartitionLocation,
-  leastInSync: number,
-): string {
-  if (leader === null) return "no leader";
-  // Replicas that are only coming are not needed yet, as for producing.
-  const needed = Math.min(leastInSync, replicas.length - adding.length);
-  if (isr.length < needed) return "under min.insync.replicas";
-  const isMissing = replicas.some((id) =>
-    !isr.includes(id) && !adding.includes(id)
-  );
-  if (isMissing) return "under-replicated";
-  return adding.length + removing.length > 0 ? "moving" : "ok";
 }
 
 function alterCommand(open: OpenSession): Command {

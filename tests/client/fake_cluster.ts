@@ -177,6 +177,7 @@ export class FakeCluster {
       leaderEpoch: 0,
       replicas: [id],
       isr: [id],
+      state: "ok",
     };
   }
 

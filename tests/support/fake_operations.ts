@@ -412,6 +412,7 @@ export class FakeOperations implements Operations {
       isInternal: found.topic.startsWith("__"),
       partitions: found.partitions.map(({ leader }, partition) => ({
         partition,
+        state: leader === null ? "no leader" : "ok",
         broker: this.clusterState.brokers.find(({ id }) => id === leader)
           ?.http ?? null,
         leader,

@@ -24,13 +24,15 @@ function locationOf(state: PartitionFact) {
     })),
     1,
   );
-  return partitionLocations(image.topics.get("demo")!, image)[0];
+  const topic = image.topics.get("demo")!;
+  return partitionLocations(topic, { image, topicDefaults: {} })[0];
 }
 
 Deno.test("A partition's location names who is eligible and who moves, only when there are any", () => {
   const state = { leader: null, leaderEpoch: 3, replicas: [1, 2, 3], isr: [1] };
   const plain = {
     partition: 0,
+    state: "no leader" as const,
     broker: null,
     leader: null,
     leaderEpoch: 3,

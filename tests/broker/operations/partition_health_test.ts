@@ -1,7 +1,10 @@
-/** How many partitions are not well, by what lives. */
+/** Which partitions are not well, and how many, by what lives. */
 import { KEYS, type PartitionFact } from "../../../broker/cluster/facts.ts";
 import { MetadataImage } from "../../../broker/cluster/metadata_image.ts";
-import { partitionHealth } from "../../../broker/operations/partition_health.ts";
+import {
+  partitionHealth,
+  partitionState,
+} from "../../../broker/operations/partition_health.ts";
 import type { KeyValue } from "../../../storage/metadata/metadata_store.ts";
 import { assertEquals } from "../../support/assert.ts";
 
@@ -15,7 +18,7 @@ interface Topic {
 }
 
 /** Brokers 1 to 4, of which those in `alive` live. */
-function healthOf(alive: readonly number[], ...topics: Topic[]) {
+function imageOf(alive: readonly number[], ...topics: Topic[]) {
   const entries: KeyValue[] = [];
   const put = (key: string, fact: unknown) => {
     const revision = entries.length + 1;
@@ -51,7 +54,11 @@ function healthOf(alive: readonly number[], ...topics: Topic[]) {
       });
     }
   }
-  return partitionHealth(MetadataImage.of(entries, entries.length), {});
+  return MetadataImage.of(entries, entries.length);
+}
+
+function healthOf(alive: readonly number[], ...topics: Topic[]) {
+  return partitionHealth(imageOf(alive, ...topics), {});
 }
 
 /** Without leader, under min.insync.replicas (2 of 3), under-replicated. */
@@ -116,4 +123,32 @@ Deno.test("partitionHealth() knows each topic's min.insync.replicas", () => {
     underMinIsr: 0,
     underReplicated: 0,
   });
+});
+
+/** Of one partition, with min.insync.replicas 2. */
+function stateOf(alive: readonly number[], state: State) {
+  const image = imageOf(alive, { name: "t", states: [state] });
+  const [partition] = image.topics.get("t")!.partitionStates;
+  return partitionState(partition, { image, minInsyncReplicas: 2 });
+}
+
+Deno.test("partitionState() says the worst that is true, by what lives", () => {
+  const all = [1, 2, 3, 4];
+  assertEquals(stateOf(all, {}), "ok");
+  assertEquals(stateOf([1, 2, 3], {}), "ok");
+  assertEquals(stateOf(all, { adding: [], removing: [] }), "ok");
+  const coming = { replicas: [1, 2, 3, 4], adding: [4] };
+  assertEquals(stateOf(all, coming), "moving");
+  assertEquals(stateOf(all, { removing: [3] }), "moving");
+  assertEquals(stateOf(all, { ...coming, isr: [1, 2] }), "under-replicated");
+  assertEquals(stateOf([1, 2, 4], {}), "under-replicated");
+  const alone = { isr: [1] };
+  assertEquals(stateOf(all, alone), "under min.insync.replicas");
+  assertEquals(stateOf([1, 4], coming), "under min.insync.replicas");
+  // Replicas that are only coming are not needed yet, as for producing.
+  const growing = { replicas: [1, 2, 3], adding: [2, 3], isr: [1] };
+  assertEquals(stateOf(all, growing), "moving");
+  assertEquals(stateOf(all, { leader: null, isr: [1] }), "no leader");
+  assertEquals(stateOf([2, 3, 4], {}), "no leader");
+  assertEquals(stateOf(all, null), "no leader");
 });

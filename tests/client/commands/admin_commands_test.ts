@@ -98,6 +98,7 @@ Deno.test("topic describe marks partitions without a leader or with too few repl
     change: Partial<PartitionLocation>,
   ) => ({
     partition,
+    state: "ok",
     broker: "localhost:8080",
     leader: 1,
     leaderEpoch: 4,
@@ -115,17 +116,12 @@ Deno.test("topic describe marks partitions without a leader or with too few repl
     replicationFactor: 3,
     partitions: [
       partition(0, {}),
-      partition(1, { isr: [1, 3] }),
-      partition(2, { leader: null, broker: null, isr: [2] }),
-      partition(3, { isr: [1] }),
-      partition(4, { isr: [1], adding: [2, 3] }),
+      partition(1, { isr: [1, 3], state: "under-replicated" }),
+      partition(2, { leader: null, broker: null, state: "no leader" }),
+      partition(3, { isr: [1], state: "under min.insync.replicas" }),
+      partition(4, { isr: [1], adding: [2, 3], state: "moving" }),
     ],
-    config: [{
-      name: "min.insync.replicas",
-      value: "2",
-      isDefault: true,
-      documentation: "",
-    }],
+    config: [],
   };
   const { out } = await run(
     ["topic", "describe", "demo"],
