@@ -1,44 +1,75 @@
 /**
- * One real broker process of a torture run, over all of its lives: started,
- * stopped, killed and paused on request. What it writes is kept in a file. It
- * ends by itself when the torture does, however that ends, because its standard
- * input does. Its end without our asking is told.
+ * One broker of a torture run, over all of its lives: started, stopped, killed
+ * and paused on request. Here: one that is a process of ours; those of a
+ * supervisor are in `supervised_broker.ts`.
  */
-import { TextLineStream } from "../../broker/cluster/text_line_stream.ts";
 import { MAIN } from "../e2e/support/process.ts";
+import { TortureProcess } from "./process.ts";
 
 const START_DEADLINE_MS = 15_000;
-const STOP_DEADLINE_MS = 10_000;
 
-export interface BrokerPlan {
+export type BrokerState = "running" | "paused" | "stopped";
+
+export interface BrokerAddress {
   readonly id: number;
+  /** `host:port`. */
+  readonly http: string;
+  readonly kafka: string;
+}
+
+export interface TortureBroker extends BrokerAddress, AsyncDisposable {
+  readonly url: string;
+  readonly state: BrokerState;
+  /** Resolves when it says that it is running. */
+  start(): Promise<void>;
+  /** Kill -9; resolves when it is gone. Also of one that is paused. */
+  kill(): Promise<void>;
+  /** Asks it to stop; its exit code, null when it had to be killed. */
+  stop(): Promise<number | null>;
+  /** It keeps its connections and answers nobody. */
+  pause(): void;
+  resume(): void;
+  /** A line of ours among the broker's. */
+  note(text: string): void;
+}
+
+export interface BrokerPlan extends BrokerAddress {
   /** Program and arguments before ours, such as `ip netns exec <name>`. */
   readonly prefix: readonly string[];
   /** Flags of the `broker` command. */
   readonly flags: readonly string[];
-  /** `host:port`. */
-  readonly http: string;
-  readonly kafka: string;
   /** Where its lines go. */
   readonly logPath: string;
   /** It ended, and nobody had asked it to. */
   readonly onUnexpectedEnd: (what: string) => void;
 }
 
-export type BrokerState = "running" | "paused" | "stopped";
-
-export class TortureBroker {
+export class LoneBroker implements TortureBroker {
   readonly #plan: BrokerPlan;
-  readonly #log: Deno.FsFile;
-  #child: Deno.ChildProcess | undefined;
-  /** Resolves when the process has ended and its lines are written. */
-  #ended: Promise<Deno.CommandStatus> | undefined;
-  #isEndAsked = false;
-  #state: BrokerState = "stopped";
+  readonly #process: TortureProcess;
+  #isPaused = false;
 
   constructor(plan: BrokerPlan) {
     this.#plan = plan;
-    this.#log = Deno.openSync(plan.logPath, { append: true, create: true });
+    this.#process = new TortureProcess({
+      name: `broker ${plan.id}`,
+      command: [
+        ...plan.prefix,
+        Deno.execPath(),
+        "run",
+        "--quiet",
+        "--no-prompt",
+        "--allow-net",
+        "--allow-read",
+        "--allow-write",
+        MAIN,
+        "broker",
+        "--supervised",
+        ...plan.flags,
+      ],
+      logPath: plan.logPath,
+      onUnexpectedEnd: plan.onUnexpectedEnd,
+    });
   }
 
   get id(): number {
@@ -58,147 +89,49 @@ export class TortureBroker {
   }
 
   get state(): BrokerState {
-    return this.#state;
+    if (this.#process.pid === undefined) return "stopped";
+    return this.#isPaused ? "paused" : "running";
   }
 
-  /** Resolves when it says that it is running. */
   async start(): Promise<void> {
-    const { prefix, flags, id } = this.#plan;
-    const [program, ...args] = [
-      ...prefix,
-      Deno.execPath(),
-      "run",
-      "--quiet",
-      "--no-prompt",
-      "--allow-net",
-      "--allow-read",
-      "--allow-write",
-      MAIN,
-      "broker",
-      "--supervised",
-      ...flags,
-    ];
-    this.note("is started");
-    const child = new Deno.Command(program, {
-      args,
-      stdin: "piped",
-      stdout: "piped",
-      stderr: "piped",
-      env: { NO_PROXY: "*", no_proxy: "*" },
-    }).spawn();
-    this.#child = child;
-    this.#isEndAsked = false;
-    this.#state = "running";
-    const ready = Promise.withResolvers<boolean>();
-    const outputs = [
-      this.#keep(child.stdout, (line) => {
-        if (line.startsWith(`Broker ${id} running on`)) ready.resolve(true);
-      }),
-      this.#keep(child.stderr, () => {}),
-    ];
-    this.#ended = this.#end(child, outputs).finally(() => ready.resolve(false));
-    const late = setTimeout(() => ready.resolve(false), START_DEADLINE_MS);
-    const isReady = await ready.promise;
-    clearTimeout(late);
-    if (!isReady && !this.#isEndAsked) {
-      throw new Error(`broker ${id} did not start: see ${this.#plan.logPath}`);
+    const { id, logPath } = this.#plan;
+    this.#isPaused = false;
+    const isRunning = (line: string) =>
+      line.startsWith(`Broker ${id} running on`);
+    const isReady = await this.#process.start(isRunning, START_DEADLINE_MS);
+    if (!isReady && !this.#process.isEndAsked) {
+      throw new Error(`broker ${id} did not start: see ${logPath}`);
     }
   }
 
-  /** Kill -9; resolves when it is gone. Also of one that is paused. */
   async kill(): Promise<void> {
-    if (this.#child === undefined) return;
-    this.note("is killed with SIGKILL");
-    this.#isEndAsked = true;
-    this.#signal("SIGKILL");
-    await this.#ended;
+    await this.#process.kill();
   }
 
-  /** Asks it to stop; its exit code, null when it had to be killed. */
   async stop(): Promise<number | null> {
-    if (this.#child === undefined) return 0;
-    this.note("is stopped with SIGTERM");
-    this.#isEndAsked = true;
     this.resume();
-    this.#signal("SIGTERM");
-    const late = setTimeout(() => this.#signal("SIGKILL"), STOP_DEADLINE_MS);
-    const status = await this.#ended!;
-    clearTimeout(late);
-    return status.signal === null ? status.code : null;
+    return await this.#process.stop();
   }
 
-  /** It keeps its connections and answers nobody. */
   pause(): void {
-    if (this.#state !== "running") return;
+    if (this.state !== "running") return;
     this.note("is paused with SIGSTOP");
-    this.#signal("SIGSTOP");
-    this.#state = "paused";
+    this.#process.signal("SIGSTOP");
+    this.#isPaused = true;
   }
 
   resume(): void {
-    if (this.#state !== "paused") return;
+    if (this.state !== "paused") return;
     this.note("goes on with SIGCONT");
-    this.#signal("SIGCONT");
-    this.#state = "running";
+    this.#process.signal("SIGCONT");
+    this.#isPaused = false;
   }
 
-  /** A line of ours among the broker's. */
   note(text: string): void {
-    this.#write(`--- ${new Date().toISOString()} broker ${this.id} ${text}`);
+    this.#process.note(text);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#isEndAsked = true;
-    this.#signal("SIGKILL");
-    await this.#ended;
-    this.#log.close();
-  }
-
-  #signal(name: Deno.Signal): void {
-    try {
-      this.#child?.kill(name);
-    } catch {
-      // It has ended already.
-    }
-  }
-
-  async #end(
-    child: Deno.ChildProcess,
-    outputs: readonly Promise<void>[],
-  ): Promise<Deno.CommandStatus> {
-    const status = await child.status;
-    await Promise.all(outputs);
-    await child.stdin.abort().catch(() => {});
-    this.#child = undefined;
-    this.#state = "stopped";
-    const how = status.signal ?? `exit code ${status.code}`;
-    this.note(`has ended (${how})`);
-    if (!this.#isEndAsked) {
-      this.#plan.onUnexpectedEnd(
-        `broker ${this.id} ended by itself (${how}): see ${this.#plan.logPath}`,
-      );
-    }
-    return status;
-  }
-
-  async #keep(
-    stream: ReadableStream<Uint8Array<ArrayBuffer>>,
-    onLine: (line: string) => void,
-  ): Promise<void> {
-    const lines = stream
-      .pipeThrough(new TextDecoderStream())
-      .pipeThrough(new TextLineStream());
-    for await (const line of lines) {
-      this.#write(line);
-      onLine(line);
-    }
-  }
-
-  #write(line: string): void {
-    const bytes = new TextEncoder().encode(`${line}\n`);
-    let written = 0;
-    while (written < bytes.length) {
-      written += this.#log.writeSync(bytes.subarray(written));
-    }
+    await this.#process[Symbol.asyncDispose]();
   }
 }

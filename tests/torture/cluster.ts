@@ -1,12 +1,16 @@
 /**
  * The cluster under torture: broker processes, each on a host of its own where
  * the machine lets us make networks and with a small disk where it lets us
- * mount one. Owns what is set up and takes it down again, in whatever state it
- * is. Faults are `faults.ts`.
+ * mount one; or those of a supervisor. Owns what is set up and takes it down
+ * again, in whatever state it is. Faults are `faults.ts`.
  */
 import type { MetadataAnswer } from "../../contract/http.ts";
 import { type PortRun, reservePorts } from "../e2e/support/free_ports.ts";
-import { TortureBroker } from "./broker.ts";
+import {
+  type BrokerAddress,
+  LoneBroker,
+  type TortureBroker,
+} from "./broker.ts";
 import {
   EtcdMember,
   type MetadataServer,
@@ -14,6 +18,7 @@ import {
 } from "./metadata_server.ts";
 import { TestNetwork } from "./network.ts";
 import { SmallDisk } from "./small_disk.ts";
+import { TortureSupervisor } from "./supervisor.ts";
 import { tryRun } from "./system.ts";
 
 export interface ClusterPlan {
@@ -21,6 +26,8 @@ export interface ClusterPlan {
   readonly folder: string;
   readonly count: number;
   readonly withNetwork: boolean;
+  /** A supervisor keeps the brokers running; never `withNetwork`. */
+  readonly isSupervised?: boolean;
   /** The broker that has a small disk; undefined: none. */
   readonly smallDiskOf?: number;
   readonly smallDiskBytes: number;
@@ -30,9 +37,12 @@ export interface ClusterPlan {
   readonly flags: readonly string[];
 }
 
+/** The rule that a clean stop is held to. */
+export const STOPS_CLEANLY = "a broker stops cleanly within its time";
 const HTTP_PORT = 8080;
 const KAFKA_PORT = 9092;
 /** In the run of ports that is reserved. */
+const FIRST_KAFKA_PORT = 10;
 const ETCD_PORT = 18;
 const ANSWER_MS = 2000;
 
@@ -41,6 +51,7 @@ export class TortureCluster implements AsyncDisposable {
   readonly brokers: readonly TortureBroker[];
   readonly network: TestNetwork | undefined;
   readonly metadataServer: MetadataServer;
+  readonly supervisor: TortureSupervisor | undefined;
   /** A broker ended, and nobody had asked it to. */
   onUnexpectedEnd: (what: string) => void = () => {};
   readonly smallDisk: { broker: TortureBroker; disk: SmallDisk } | undefined;
@@ -58,10 +69,15 @@ export class TortureCluster implements AsyncDisposable {
         this.network = this.#resources.use(new TestNetwork(plan.count));
       }
       this.metadataServer = this.#metadataServer(plan);
-      this.brokers = Array.from(
+      const addresses = Array.from(
         { length: plan.count },
-        (_, index) => this.#broker(index + 1, plan),
+        (_, index) => this.#address(index + 1),
       );
+      if (plan.isSupervised) {
+        this.supervisor = this.#supervised(addresses, plan);
+      }
+      this.brokers = this.supervisor?.brokers ??
+        addresses.map((address) => this.#alone(address, addresses, plan));
       if (plan.smallDiskOf !== undefined) {
         const path = this.brokerFolder(plan.smallDiskOf);
         const disk = new SmallDisk(path, plan.smallDiskBytes);
@@ -94,11 +110,20 @@ export class TortureCluster implements AsyncDisposable {
   /** Starts those that are stopped, and lets those go on that are paused. */
   async start(): Promise<void> {
     for (const broker of this.brokers) broker.resume();
+    await this.supervisor?.start();
     await Promise.all(
       this.brokers
         .filter(({ state }) => state === "stopped")
         .map((broker) => broker.start()),
     );
+  }
+
+  /** Asks all to stop; those that did not do so cleanly, and how they did. */
+  async stop(): Promise<string[]> {
+    const stops = this.supervisor === undefined
+      ? this.brokers.map((broker) => uncleanStop(`broker ${broker.id}`, broker))
+      : [uncleanStop("the supervisor", this.supervisor)];
+    return (await Promise.all(stops)).filter((fault) => fault !== undefined);
   }
 
   /** What a broker that answers says; undefined while none does. */
@@ -126,6 +151,7 @@ export class TortureCluster implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.supervisor?.[Symbol.asyncDispose]();
     await Promise.all(
       this.brokers.map((broker) => broker[Symbol.asyncDispose]()),
     );
@@ -140,18 +166,17 @@ export class TortureCluster implements AsyncDisposable {
     return new EtcdMember(folder, host, [port, port + 1]);
   }
 
-  #broker(id: number, plan: ClusterPlan): TortureBroker {
-    const ids = Array.from({ length: plan.count }, (_, index) => index + 1);
+  #alone(
+    { id, http, kafka }: BrokerAddress,
+    all: readonly BrokerAddress[],
+    plan: ClusterPlan,
+  ): TortureBroker {
     const host = this.network?.address(id) ?? "localhost";
-    const http = this.#address(id, "http");
-    const kafka = this.#address(id, "kafka");
-    const peers = ids.filter((other) => other !== id)
-      .map((other) => this.#address(other, "http"));
-    return new TortureBroker({
-      id,
+    const peers = all.filter((other) => other.id !== id)
+      .map((other) => other.http);
+    return new LoneBroker({
+      ...{ id, http, kafka },
       prefix: this.network?.commandPrefix(id) ?? [],
-      http,
-      kafka,
       logPath: `${this.folder}/broker-${id}.log`,
       flags: [
         `--id=${id}`,
@@ -159,20 +184,59 @@ export class TortureCluster implements AsyncDisposable {
         `--port=${http.split(":")[1]}`,
         `--kafka-port=${kafka.split(":")[1]}`,
         `--peers=${peers.join(",")}`,
-        `--data-dir=${this.folder}/data`,
-        this.metadataServer.flag,
-        ...plan.flags,
+        ...this.#commonFlags(plan),
       ],
       onUnexpectedEnd: (what) => this.onUnexpectedEnd(what),
     });
   }
 
-  #address(id: number, door: "http" | "kafka"): string {
-    if (this.network !== undefined) {
-      const port = door === "http" ? HTTP_PORT : KAFKA_PORT;
-      return `${this.network.address(id)}:${port}`;
-    }
-    const first = this.#ports.first + (door === "http" ? 0 : 10);
-    return `localhost:${first + id - 1}`;
+  #supervised(
+    brokers: readonly BrokerAddress[],
+    plan: ClusterPlan,
+  ): TortureSupervisor {
+    const [first] = brokers;
+    return new TortureSupervisor({
+      brokers,
+      logPath: `${this.folder}/supervisor.log`,
+      flags: [
+        `--count=${brokers.length}`,
+        `--port=${first.http.split(":")[1]}`,
+        `--kafka-port=${first.kafka.split(":")[1]}`,
+        ...this.#commonFlags(plan),
+      ],
+      onUnexpectedEnd: (what) => this.onUnexpectedEnd(what),
+    });
   }
+
+  #commonFlags({ flags }: ClusterPlan): string[] {
+    return [
+      `--data-dir=${this.folder}/data`,
+      this.metadataServer.flag,
+      ...flags,
+    ];
+  }
+
+  #address(id: number): BrokerAddress {
+    const host = this.network?.address(id);
+    if (host !== undefined) {
+      return {
+        id,
+        http: `${host}:${HTTP_PORT}`,
+        kafka: `${host}:${KAFKA_PORT}`,
+      };
+    }
+    const http = this.#ports.first + id - 1;
+    const kafka = http + FIRST_KAFKA_PORT;
+    return { id, http: `localhost:${http}`, kafka: `localhost:${kafka}` };
+  }
+}
+
+/** Asks it to stop; how it ended, when not cleanly. */
+export async function uncleanStop(
+  name: string,
+  process: { stop(): Promise<number | null> },
+): Promise<string | undefined> {
+  const code = await process.stop();
+  if (code === 0) return undefined;
+  return `${name}: ${code === null ? "had to be killed" : `exit ${code}`}`;
 }

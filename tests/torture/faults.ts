@@ -4,7 +4,7 @@
  * cluster is well then is for others to see.
  */
 import type { TortureBroker } from "./broker.ts";
-import type { TortureCluster } from "./cluster.ts";
+import { STOPS_CLEANLY, type TortureCluster, uncleanStop } from "./cluster.ts";
 import type { Stage } from "./load/stage.ts";
 import { pause } from "./load/stage.ts";
 import type { FaultKind, FaultStep } from "./plan.ts";
@@ -136,6 +136,25 @@ const FAULTS: Record<FaultKind, Fault> = {
     world.cluster.broker(broker).note("has a new, empty disk");
   },
 
+  "kill the supervisor": async ({ cluster, signal }, { holdMs }) => {
+    await cluster.supervisor!.kill();
+    await pause(holdMs, signal);
+  },
+
+  "kill the supervisor, and start it at once": async ({ cluster }) => {
+    await cluster.supervisor!.kill();
+  },
+
+  "kill the supervisor with its brokers": async ({ cluster }) => {
+    await cluster.supervisor!.killAll();
+  },
+
+  "stop the supervisor": async ({ cluster, stage }) => {
+    for (const fault of await cluster.stop()) {
+      stage.violation(STOPS_CLEANLY, fault);
+    }
+  },
+
   "metadata store away": async ({ cluster, signal }, { holdMs }) => {
     await cluster.metadataServer.takeAway("stands still");
     await pause(holdMs, signal);
@@ -258,10 +277,6 @@ async function stop(
   { cluster, stage }: FaultWorld,
   broker: number,
 ): Promise<void> {
-  const code = await cluster.broker(broker).stop();
-  if (code === 0) return;
-  stage.violation(
-    "a broker stops cleanly within its time",
-    `broker ${broker}: ${code === null ? "had to be killed" : `exit ${code}`}`,
-  );
+  const fault = await uncleanStop(`broker ${broker}`, cluster.broker(broker));
+  if (fault !== undefined) stage.violation(STOPS_CLEANLY, fault);
 }

@@ -24,12 +24,13 @@ interface Arguments {
   hastePercent: number;
   longestHoldMs: number;
   withEtcd: boolean;
+  isSupervised: boolean;
   flags: string[];
 }
 
 const USAGE = "usage: deno task torture [--minutes=5] [--seed=N] " +
-  "[--only=kill,pause] [--haste=30] [--longest=6] [--etcd] [--brokers=3] " +
-  "[--replication-factor=3] " +
+  "[--only=kill,pause] [--haste=30] [--longest=6] [--etcd] [--supervised] " +
+  "[--brokers=3] [--replication-factor=3] " +
   "[--broker-flag=--log-level=debug]";
 /** Faults that last are longer than a lease, in seconds. */
 const SHORTEST_LONGEST_S = 2;
@@ -49,13 +50,13 @@ function parse(args: readonly string[]): Arguments | undefined {
     hastePercent: 30,
     longestHoldMs: 6000,
     withEtcd: false,
+    isSupervised: false,
     flags: [],
   };
   for (const arg of args) {
-    if (arg === "--etcd") {
-      parsed.withEtcd = true;
-      continue;
-    }
+    if (arg === "--etcd") parsed.withEtcd = true;
+    if (arg === "--supervised") parsed.isSupervised = true;
+    if (arg === "--etcd" || arg === "--supervised") continue;
     const [, name, value] = /^--([a-z-]+)=(.+)$/.exec(arg) ?? [];
     if (name === "minutes" && Number(value) > 0) parsed.minutes = Number(value);
     else if (name === "seed" && /^\d+$/.test(value)) {
@@ -76,12 +77,14 @@ function parse(args: readonly string[]): Arguments | undefined {
 }
 
 /** What this machine can do, having said what it cannot. */
-function abilities(folder: string) {
+function abilities(folder: string, { isSupervised }: Arguments) {
   if (Deno.build.os === "linux" && Deno.uid() === 0) {
     removeLeftoverNetworks();
     removeLeftoverDisks();
   }
-  const noNetwork = reasonAgainst(() => new TestNetwork(1));
+  const noNetwork = isSupervised
+    ? "a supervisor has its brokers on one host"
+    : reasonAgainst(() => new TestNetwork(1));
   const noDisk = reasonAgainst(() => new SmallDisk(`${folder}/try`, MEBIBYTE));
   const noKcat = program("kcat", "apt-get install kcat").missing();
   for (
@@ -110,6 +113,8 @@ function possibleKinds(asked: Arguments, able: Abilities): FaultKind[] {
       "small disk": able.withSmallDisk,
       "etcd": asked.withEtcd,
       "spare broker": asked.brokers > replicationFactor,
+      "supervisor": asked.isSupervised,
+      "brokers that stay down": !asked.isSupervised,
     }[FAULT_KINDS[kind]];
     // With one replica a disk that is lost is data that is lost.
     const isSurvivable = kind !== "replace a disk" || replicationFactor > 1;
@@ -142,8 +147,14 @@ async function main(args: readonly string[]): Promise<number> {
     console.error(USAGE);
     return 2;
   }
+  if (asked.isSupervised && Deno.build.os !== "linux") {
+    console.error(
+      "torture: --supervised needs Linux, where a process's children are told",
+    );
+    return 2;
+  }
   const folder = makeRunFolder();
-  const able = abilities(folder);
+  const able = abilities(folder, asked);
   const kinds = possibleKinds(asked, able);
   if (kinds.length === 0) {
     console.error(

@@ -23,11 +23,16 @@ const networkAndDisk = condition(() => {
   }
 }, { isOptional: true });
 
+const linux = condition(
+  () => Deno.build.os === "linux" ? undefined : "it is not Linux",
+  { isOptional: true },
+);
+
 async function endure(
   name: string,
   options: Pick<
     TortureOptions,
-    "kinds" | "withNetwork" | "withSmallDisk" | "withEtcd"
+    "kinds" | "isSupervised" | "withNetwork" | "withSmallDisk" | "withEtcd"
   >,
 ): Promise<void> {
   const { seed } = seeded(name);
@@ -54,27 +59,39 @@ async function endure(
   Deno.removeSync(folder, { recursive: true });
 }
 
-Deno.test("Nothing is lost, doubled or changed where brokers die and stop", async () => {
-  await endure("A short torture of processes", {
-    kinds: [
-      "kill a leader",
-      "kill the controller",
-      "kill all brokers",
-      "pause longer than the lease",
-      "stop and start",
-    ],
-    withNetwork: false,
-    withSmallDisk: false,
-    withEtcd: false,
-  });
-});
+testWith(
+  [linux],
+  "Nothing is lost, doubled or changed where a supervisor's brokers die and stop, and it dies",
+  async () => {
+    await endure("A short torture of processes", {
+      kinds: [
+        "kill a leader",
+        "kill all brokers",
+        "pause longer than the lease",
+        "stop and start",
+        "kill the supervisor",
+        "kill the supervisor with its brokers",
+      ],
+      isSupervised: true,
+      withNetwork: false,
+      withSmallDisk: false,
+      withEtcd: false,
+    });
+  },
+);
 
 testWith(
   [networkAndDisk],
   "Nothing is lost, doubled or changed where networks split and a disk is full",
   async () => {
     await endure("A short torture of network and disk", {
-      kinds: ["full disk", "isolated broker", "cut one way"],
+      kinds: [
+        "kill the controller",
+        "full disk",
+        "isolated broker",
+        "cut one way",
+      ],
+      isSupervised: false,
       withNetwork: true,
       withSmallDisk: true,
       withEtcd: program("etcd", "").missing() === undefined,

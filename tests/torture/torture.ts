@@ -39,6 +39,8 @@ export interface TortureOptions {
   readonly withKcat: boolean;
   readonly withNetwork: boolean;
   readonly withSmallDisk: boolean;
+  /** A supervisor keeps the brokers running; never `withNetwork`. */
+  readonly isSupervised: boolean;
   /** In place of an SQLite file that the brokers share. */
   readonly withEtcd: boolean;
   /** Further flags of the `broker` command. */
@@ -87,6 +89,7 @@ export async function torture(options: TortureOptions): Promise<TortureResult> {
     folder: options.folder,
     count: options.brokers,
     withNetwork: options.withNetwork,
+    isSupervised: options.isSupervised,
     withEtcd: options.withEtcd,
     smallDiskOf: options.withSmallDisk ? 2 : undefined,
     smallDiskBytes: SMALL_DISK_BYTES,

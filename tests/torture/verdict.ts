@@ -6,7 +6,7 @@
 import type { MetadataAnswer } from "../../contract/http.ts";
 import { readPartition } from "../e2e/support/http.ts";
 import { violationsOf } from "./checker.ts";
-import type { TortureCluster } from "./cluster.ts";
+import { STOPS_CLEANLY, type TortureCluster } from "./cluster.ts";
 import { type Health, until } from "./health.ts";
 import type { Violation } from "./history.ts";
 import type { CommitWatch } from "./load/commit_watch.ts";
@@ -51,7 +51,9 @@ export async function reachVerdict(scene: Scene): Promise<Verdict> {
   await untilDone(stage, reading);
   if (logs !== undefined) await checkCommits(scene, logs);
   const metadata = await cluster.metadata();
-  await stopBrokers(cluster, stage);
+  for (const fault of await cluster.stop()) {
+    stage.violation(STOPS_CLEANLY, `${fault}, at the end`);
+  }
   const { slots, writers, readings, violations } = stage;
   if (logs === undefined) {
     return { violations: [...violations, ...readings.violations], stored: 0 };
@@ -163,20 +165,6 @@ async function checkCommits(
     stage.violation(
       "a group's positions are where its members were",
       `${watch.group} committed ${offset} of ${end} in ${topic}/${partition}`,
-    );
-  }
-}
-
-async function stopBrokers(
-  { brokers }: TortureCluster,
-  stage: Stage,
-): Promise<void> {
-  const codes = await Promise.all(brokers.map((broker) => broker.stop()));
-  for (const [index, code] of codes.entries()) {
-    if (code === 0) continue;
-    stage.violation(
-      "a broker stops cleanly within its time",
-      `broker ${index + 1} at the end: ${code ?? "had to be killed"}`,
     );
   }
 }
