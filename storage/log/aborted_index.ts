@@ -20,19 +20,39 @@ export interface AbortedTransaction {
 }
 
 export class AbortedIndex {
-  readonly file: SparseIndex;
+  readonly #files: OpenFiles;
+  #file: SparseIndex;
 
   constructor(files: OpenFiles, path: string) {
-    this.file = new SparseIndex(files, path, ENTRY_BYTES);
+    this.#files = files;
+    this.#file = new SparseIndex(files, path, ENTRY_BYTES);
+  }
+
+  get file(): SparseIndex {
+    return this.#file;
   }
 
   append(entry: AbortedTransaction): void {
-    const bytes = new Uint8Array(ENTRY_BYTES);
-    writeInt64(bytes, 2, entry.producerId);
-    writeInt64(bytes, 10, entry.firstOffset);
-    writeInt64(bytes, 18, entry.lastOffset);
-    writeInt64(bytes, 26, entry.lastStableOffset);
-    this.file.append(bytes);
+    this.file.append(encode(entry));
+  }
+
+  /**
+   * Forgets those whose marker, by its offset, is one of `markers`: all or none,
+   * and durably. The others are on the disk already.
+   *
+   * @throws StorageError when nothing is forgotten.
+   */
+  forget(markers: ReadonlySet<number>): void {
+    const all = [...this.endingFrom(0 as Offset)];
+    const kept = all.filter(({ lastOffset }) => !markers.has(lastOffset));
+    if (kept.length === all.length) return;
+    const { path } = this.file;
+    const bytes = new Uint8Array(kept.length * ENTRY_BYTES);
+    kept.forEach((entry, i) => bytes.set(encode(entry), i * ENTRY_BYTES));
+    this.#files.fileSystem.writeFileAtomic(path, bytes);
+    // What is open is the file that was there before.
+    this.#files.close(path);
+    this.#file = new SparseIndex(this.#files, path, ENTRY_BYTES);
   }
 
   /** Those whose marker is at or after `from`. */
@@ -55,4 +75,13 @@ export class AbortedIndex {
   countBelow(end: Offset): number {
     return this.file.partitionPoint((entry) => readInt64(entry, 18) < end);
   }
+}
+
+function encode(entry: AbortedTransaction): Uint8Array {
+  const bytes = new Uint8Array(ENTRY_BYTES);
+  writeInt64(bytes, 2, entry.producerId);
+  writeInt64(bytes, 10, entry.firstOffset);
+  writeInt64(bytes, 18, entry.lastOffset);
+  writeInt64(bytes, 26, entry.lastStableOffset);
+  return bytes;
 }

@@ -227,7 +227,7 @@ class Compaction {
       fileSystem.remove(path);
       return;
     }
-    this.#swap(group, written.sizeBytes);
+    this.#swap(group, written.sizeBytes, filter.goneMarkers);
   }
 
   async #writeCleaned(
@@ -259,13 +259,22 @@ class Compaction {
     return { sizeBytes: output.sizeBytes, hasChanged };
   }
 
-  /** From here on there is no waiting. */
-  #swap(group: readonly Segment[], sizeBytes: number): void {
+  /**
+   * From here on there is no waiting. Aborted transactions are forgotten before
+   * their markers go: what was in them is gone from the disk since the
+   * compaction that gave the markers their time.
+   */
+  #swap(
+    group: readonly Segment[],
+    sizeBytes: number,
+    goneMarkers: ReadonlySet<number>,
+  ): void {
     const core = this.#core;
     const [first] = group;
     const last = group.at(-1)!;
+    this.#syncIndexes(group);
+    first.aborted.forget(goneMarkers);
     try {
-      for (const segment of group) segment.syncIndexesNow();
       beginSwap(core.files, core.directory, first.baseOffset, last.baseOffset);
       finishSwap(core.files, core.directory, first.baseOffset, last.baseOffset);
     } catch (cause) {
@@ -283,6 +292,14 @@ class Compaction {
     segment.timeIndex.file.syncNow();
     core.files.fileSystem.syncDirectory(core.directory);
     segment.index.file.syncNow();
+  }
+
+  #syncIndexes(group: readonly Segment[]): void {
+    try {
+      for (const segment of group) segment.syncIndexesNow();
+    } catch (cause) {
+      throw this.#core.goOffline(cause);
+    }
   }
 
   async #progress(sizeBytes: number): Promise<void> {

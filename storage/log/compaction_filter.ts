@@ -42,6 +42,7 @@ export class CompactionFilter {
   readonly #options: FilterOptions;
   /** Producers with data kept since their last marker. */
   readonly #withData = new Set<number>();
+  readonly #goneMarkers = new Set<number>();
   #recordsRemoved = 0;
 
   constructor(options: FilterOptions) {
@@ -50,6 +51,14 @@ export class CompactionFilter {
 
   get recordsRemoved(): number {
     return this.#recordsRemoved;
+  }
+
+  /**
+   * Offsets of markers that are no more. Who left out what was aborted up to
+   * one of them would now leave out all that its producer wrote since.
+   */
+  get goneMarkers(): ReadonlySet<number> {
+    return this.#goneMarkers;
   }
 
   /**
@@ -95,6 +104,7 @@ export class CompactionFilter {
     if (hasData || header.recordCount === 0) return bytes;
     if (this.#isPastHorizon(header)) {
       this.#recordsRemoved += header.recordCount;
+      this.#goneMarkers.add(header.lastOffset);
       return stays ? emptyShell(header) : undefined;
     }
     if (header.hasDeleteHorizon) return bytes;
