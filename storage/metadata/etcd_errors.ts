@@ -31,6 +31,20 @@ export function wasNotSent(error: unknown): boolean {
   return messageOf(error).includes("No connection established");
 }
 
+/** A member did not answer in time: what it was asked for may have been done. */
+export function silence(name: string): MetadataUnavailableError {
+  return new MetadataUnavailableError(
+    `etcd at ${name} did not answer in time`,
+  );
+}
+
+/** The member, or the way to it, is at fault: another one may do better. */
+export function isMembersFault(error: unknown): boolean {
+  return error instanceof MetadataUnavailableError ||
+    /UNAVAILABLE|DEADLINE_EXCEEDED|INTERNAL|CANCELLED|No connection|stream has ended/
+      .test(messageOf(error));
+}
+
 /** etcd says no, or is not who it should be: no use to insist. */
 export function isRefusal(error: unknown): boolean {
   return /PERMISSION_DENIED|UNAUTHENTICATED|INVALID_ARGUMENT|authentication (failed|is not enabled)|certificate|NotCapable/i

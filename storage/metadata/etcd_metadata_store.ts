@@ -1,7 +1,7 @@
 /**
  * The metadata store on etcd v3, for brokers on several machines. It owns the
- * translation between the contract and etcd's calls, and what may be tried
- * again; watching is in etcd_watch.ts. All keys stand below a namespace, so that
+ * translation between the contract and etcd's calls; whom they go to, and what
+ * may be tried again, is in etcd_members.ts, watching in etcd_watch.ts. All keys stand below a namespace, so that
  * several clusters, and others, can share one etcd.
  *
  * The package and gRPC are loaded when a store is opened, not before: a broker
@@ -10,7 +10,7 @@
  * broker needs permission for.
  */
 import { Buffer } from "node:buffer";
-import type { Etcd3, IOptions, IRangeRequest } from "etcd3";
+import type { IRangeRequest } from "etcd3";
 import {
   type KeyValue,
   type MetadataStore,
@@ -21,17 +21,14 @@ import {
   type WatchHandlers,
 } from "./metadata_store.ts";
 import { EtcdCodec, isLeaseId } from "./etcd_codec.ts";
+import { endedLease, isLeaseNotFound, messageOf } from "./etcd_errors.ts";
 import {
-  endedLease,
-  isLeaseNotFound,
-  isRefusal,
-  isTokenInvalid,
-  messageOf,
-  unavailable,
-  wasNotSent,
-} from "./etcd_errors.ts";
+  closedError,
+  EtcdMembers,
+  type EtcdMembersOptions,
+} from "./etcd_members.ts";
 import { EtcdWatch } from "./etcd_watch.ts";
-import type { MetadataClock, MetadataTimers } from "./patience.ts";
+import type { MetadataTimers } from "./patience.ts";
 import {
   checkKey,
   checkLeaseTtl,
@@ -40,46 +37,30 @@ import {
   checkTransaction,
 } from "./validation.ts";
 
-/** How long a call may take, with all that is tried again. */
-const REQUEST_TIMEOUT_MS = 5_000;
-const RETRY_DELAY_MS = 50;
-/** How long one member may take over a call that another can be asked for. */
-const ATTEMPT_TIMEOUT_MS = 1_200;
+/** How long a watch may take to show what was written. */
+const WATCH_TIMEOUT_MS = 5_000;
+/** Of one member: a lease lives little longer, and another is to be asked too. */
+const KEEP_ALIVE_ATTEMPT_MS = 800;
 
-export interface EtcdMetadataStoreOptions {
-  /**
-   * Such as `http://10.0.0.1:2379`. With `https:` TLS is used; then hosts must
-   * be given by name, for gRPC under Deno refuses to check addresses.
-   */
-  endpoints: string[];
-  /** PEM. Without it `https:` endpoints are checked by the system's roots. */
-  credentials?: {
-    rootCertificate: Uint8Array;
-    privateKey?: Uint8Array;
-    certChain?: Uint8Array;
-  };
-  auth?: { username: string; password: string };
+export interface EtcdMetadataStoreOptions extends EtcdMembersOptions {
   /** All keys in etcd start with it and a colon; by default `/streamnest`. */
   namespace?: string;
-  clock: MetadataClock;
-  timers: MetadataTimers;
 }
 
 export class EtcdMetadataStore implements MetadataStore {
-  readonly #client: Etcd3;
-  readonly #options: EtcdMetadataStoreOptions;
+  readonly #members: EtcdMembers;
+  readonly #timers: MetadataTimers;
   readonly #codec: EtcdCodec;
   readonly #watches = new Set<EtcdWatch>();
-  #closed = false;
 
   private constructor(
-    client: Etcd3,
+    members: EtcdMembers,
     codec: EtcdCodec,
-    options: EtcdMetadataStoreOptions,
+    timers: MetadataTimers,
   ) {
-    this.#client = client;
+    this.#members = members;
     this.#codec = codec;
-    this.#options = options;
+    this.#timers = timers;
   }
 
   /**
@@ -89,41 +70,16 @@ export class EtcdMetadataStore implements MetadataStore {
   static async open(
     options: EtcdMetadataStoreOptions,
   ): Promise<EtcdMetadataStore> {
-    checkEndpoints(options.endpoints);
     const codec = new EtcdCodec(options.namespace ?? "/streamnest");
-    const { Etcd3 } = await import("etcd3");
-    const { credentials, auth, endpoints } = options;
-    const client = new Etcd3({
-      hosts: endpoints,
-      auth,
-      credentials: credentials && {
-        rootCertificate: Buffer.from(credentials.rootCertificate),
-        privateKey: toBuffer(credentials.privateKey),
-        certChain: toBuffer(credentials.certChain),
-      },
-      grpcOptions: {
-        // A watch sends a thousand revisions at a time, however large.
-        "grpc.max_receive_message_length": -1,
-        "grpc.max_send_message_length": -1,
-        "grpc.initial_reconnect_backoff_ms": 100,
-        "grpc.max_reconnect_backoff_ms": 1_000,
-        // Finds connections that a network split has cut without a word. etcd
-        // refuses clients that ask more often than every 5 s.
-        "grpc.keepalive_time_ms": 10_000,
-        "grpc.keepalive_timeout_ms": 3_000,
-      },
-      // What is tried again is decided here: a compare-and-set that is sent
-      // twice would fail against itself.
-      faultHandling: { global: ONCE, host: () => ONCE },
-    });
-    return new EtcdMetadataStore(client, codec, options);
+    const members = await EtcdMembers.open(options);
+    return new EtcdMetadataStore(members, codec, options.timers);
   }
 
   /** Of the member that answers, such as `3.4.23`. */
   async version(): Promise<string> {
-    const { version } = await this.#call(
+    const { version } = await this.#members.call(
       "repeatable",
-      (options) => this.#client.maintenance.status(options),
+      (client, options) => client.maintenance.status(options),
     );
     return version;
   }
@@ -153,10 +109,10 @@ export class EtcdMetadataStore implements MetadataStore {
       success: success.map((operation) => this.#codec.operation(operation)),
       failure: failure.map((operation) => this.#codec.operation(operation)),
     };
-    const response = await this.#call(
+    const response = await this.#members.call(
       "write",
-      (options) => this.#client.kv.txn(request, options),
-      (error) => isLeaseNotFound(error) && endedLease(transaction),
+      (client, options) => client.kv.txn(request, options),
+      { known: (error) => isLeaseNotFound(error) && endedLease(transaction) },
     );
     const revision = Number(response.header.revision);
     const changed = response.responses.some((part) =>
@@ -170,10 +126,10 @@ export class EtcdMetadataStore implements MetadataStore {
   watch(prefix: string, fromRevision: number, handlers: WatchHandlers): Watch {
     checkPrefix(prefix);
     checkRevision(fromRevision);
-    if (this.#closed) throw closedError();
+    if (this.#members.isClosed) throw closedError();
     const watch = new EtcdWatch({
-      client: this.#client,
-      timers: this.#options.timers,
+      members: this.#members,
+      timers: this.#timers,
       range: this.#codec.watchedRange(),
       namespaceBytes: this.#codec.namespaceBytes,
       toEntry: (kv) => this.#codec.entry(kv),
@@ -195,10 +151,10 @@ export class EtcdMetadataStore implements MetadataStore {
       const { header } = await this.#range({ key: this.#codec.barrierKey() });
       return Number(header.revision);
     }
-    const { header } = await this.#call(
+    const { header } = await this.#members.call(
       "repeatable",
-      (options) =>
-        this.#client.kv.put(
+      (client, options) =>
+        client.kv.put(
           { key: this.#codec.barrierKey(), value: Buffer.of() },
           options,
         ),
@@ -213,10 +169,10 @@ export class EtcdMetadataStore implements MetadataStore {
     ttlMs: number,
   ): Promise<{ leaseId: string; ttlMs: number }> {
     checkLeaseTtl(ttlMs);
-    const { ID, TTL } = await this.#call(
+    const { ID, TTL } = await this.#members.call(
       "repeatable",
-      (options) =>
-        this.#client.leaseClient.leaseGrant(
+      (client, options) =>
+        client.leaseClient.leaseGrant(
           { ID: 0, TTL: Math.ceil(ttlMs / 1_000) },
           options,
         ),
@@ -225,12 +181,12 @@ export class EtcdMetadataStore implements MetadataStore {
   }
 
   async keepAlive(leaseId: string): Promise<boolean> {
-    if (this.#closed) throw closedError();
+    if (this.#members.isClosed) throw closedError();
     if (!isLeaseId(leaseId)) return false;
-    return await this.#call(
+    return await this.#members.call(
       "repeatable",
-      async (options) => {
-        const stream = await this.#client.leaseClient.leaseKeepAlive(options);
+      async (client, options) => {
+        const stream = await client.leaseClient.leaseKeepAlive(options);
         try {
           return await new Promise<boolean>((resolve, reject) => {
             stream.on("data", (answer) => resolve(Number(answer.TTL) > 0));
@@ -242,16 +198,17 @@ export class EtcdMetadataStore implements MetadataStore {
           stream.end();
         }
       },
+      { attemptMs: KEEP_ALIVE_ATTEMPT_MS },
     );
   }
 
   async revokeLease(leaseId: string): Promise<void> {
     if (!isLeaseId(leaseId)) return;
-    await this.#call(
+    await this.#members.call(
       "repeatable",
-      (options) =>
-        this.#client.leaseClient.leaseRevoke({ ID: leaseId }, options),
-      (error) => isLeaseNotFound(error) && "done",
+      (client, options) =>
+        client.leaseClient.leaseRevoke({ ID: leaseId }, options),
+      { known: (error) => isLeaseNotFound(error) && "done" },
     );
   }
 
@@ -269,128 +226,40 @@ export class EtcdMetadataStore implements MetadataStore {
       );
     }
     if (revision < 2) return;
-    await this.#call(
+    await this.#members.call(
       "repeatable",
-      (options) => this.#client.kv.compact({ revision: revision - 1 }, options),
-      (error) => messageOf(error).includes("has been compacted") && "done",
+      (client, options) =>
+        client.kv.compact({ revision: revision - 1 }, options),
+      {
+        known: (error) =>
+          messageOf(error).includes("has been compacted") && "done",
+      },
     );
   }
 
   close(): Promise<void> {
-    if (this.#closed) return Promise.resolve();
-    this.#closed = true;
     for (const watch of [...this.#watches]) watch.close();
-    this.#client.close();
+    this.#members.close();
     return Promise.resolve();
   }
 
   #range(request: IRangeRequest) {
-    return this.#call(
+    return this.#members.call(
       "repeatable",
-      (options) => this.#client.kv.range(request, options),
+      (client, options) => client.kv.range(request, options),
     );
-  }
-
-  /**
-   * Calls until it is answered, for as long as a call may take. What may have
-   * been applied is repeated only when it does no harm twice. `known` turns an
-   * error into an answer, or into the error that a caller expects.
-   */
-  async #call<T, K = never>(
-    kind: "repeatable" | "write",
-    call: (options: { deadline: number }) => Promise<T>,
-    known?: (error: unknown) => K | false,
-  ): Promise<T | Exclude<K, Error>> {
-    const { clock, timers, endpoints } = this.#options;
-    const endMs = clock.monotonicMs() + REQUEST_TIMEOUT_MS;
-    for (;;) {
-      if (this.#closed) throw closedError();
-      const leftMs = Math.max(1, endMs - clock.monotonicMs());
-      const attemptMs = kind === "repeatable" && endpoints.length > 1
-        ? Math.min(leftMs, ATTEMPT_TIMEOUT_MS)
-        : leftMs;
-      try {
-        return await call({ deadline: clock.nowMs() + attemptMs });
-      } catch (error) {
-        const answer = known?.(error);
-        if (answer instanceof Error) throw answer;
-        if (answer) return answer as Exclude<K, Error>;
-        const forgotten = isTokenInvalid(error);
-        if (forgotten) await this.#renewToken();
-        const again = kind === "repeatable" || wasNotSent(error);
-        const late = clock.monotonicMs() + RETRY_DELAY_MS >= endMs;
-        if (
-          this.#closed || late || !again ||
-          (isRefusal(error) && !forgotten)
-        ) {
-          throw unavailable(error);
-        }
-      }
-      await new Promise<void>((resolve) => {
-        timers.after(RETRY_DELAY_MS, resolve);
-      });
-    }
-  }
-
-  /**
-   * Calls that are streams, unlike others, do not make etcd3 ask for another
-   * token when etcd has forgotten theirs; any other call does.
-   */
-  async #renewToken(): Promise<void> {
-    const deadline = this.#options.clock.nowMs() + ATTEMPT_TIMEOUT_MS;
-    const request = { key: this.#codec.barrierKey() };
-    // A failure is met again by the call that is repeated.
-    await this.#client.kv.range(request, { deadline }).catch(() => {});
   }
 
   /** Resolves when every watch has delivered `revision`. */
   async #reached(revision: number): Promise<void> {
     const waits = [...this.#watches].map((watch) =>
-      watch.reached(revision, REQUEST_TIMEOUT_MS)
+      watch.reached(revision, WATCH_TIMEOUT_MS)
     );
     const reached = await Promise.all(waits);
     if (reached.every((it) => it)) return;
     throw new MetadataUnavailableError(
       `The watches on etcd did not come to revision ${revision} in ` +
-        `${REQUEST_TIMEOUT_MS} ms.`,
+        `${WATCH_TIMEOUT_MS} ms.`,
     );
   }
-}
-
-/** A policy of etcd3 that does nothing of its own; it must never throw. */
-const ONCE = {
-  execute: async (body: (context: { signal: AbortSignal }) => unknown) =>
-    await body({ signal: new AbortController().signal }),
-} as NonNullable<IOptions["faultHandling"]>["global"] & object;
-
-function checkEndpoints(endpoints: string[]): void {
-  if (endpoints.length === 0) throw new RangeError("etcd has no endpoint.");
-  for (const endpoint of endpoints) {
-    const url = URL.parse(endpoint);
-    if (url === null || !/^https?:$/.test(url.protocol) || url.port === "") {
-      throw new RangeError(
-        `The etcd endpoint "${endpoint}" must be like http://host:2379.`,
-      );
-    }
-    const isAddress = /^[\d.]+$|^\[/.test(url.hostname);
-    if (url.protocol === "https:" && isAddress) {
-      throw new RangeError(
-        `The etcd endpoint "${endpoint}" must name its host: TLS checks ` +
-          `names, not addresses.`,
-      );
-    }
-    if (url.protocol !== URL.parse(endpoints[0])!.protocol) {
-      throw new RangeError(
-        "The etcd endpoints must be all http: or all https:.",
-      );
-    }
-  }
-}
-
-function toBuffer(bytes: Uint8Array | undefined): Buffer | undefined {
-  return bytes && Buffer.from(bytes);
-}
-
-function closedError(): MetadataUnavailableError {
-  return new MetadataUnavailableError("The metadata store is closed.");
 }

@@ -4,21 +4,23 @@
  * and it is known when a given one has been delivered.
  */
 import { Buffer } from "node:buffer";
-import type { Etcd3, IDuplexStream, IKeyValue, IWatchResponse } from "etcd3";
+import type { IDuplexStream, IKeyValue, IWatchResponse } from "etcd3";
 import type { IWatchRequest } from "etcd3";
+import type { EtcdMember, EtcdMembers } from "./etcd_members.ts";
 import {
   type KeyValue,
   MetadataUnavailableError,
   type WatchEvent,
   type WatchHandlers,
 } from "./metadata_store.ts";
+import { silence } from "./etcd_errors.ts";
 import type { MetadataTimers } from "./patience.ts";
 
 const REOPEN_DELAY_MS = 100;
 const REOPEN_DELAY_MAX_MS = 2_000;
 
 export interface EtcdWatchOptions {
-  client: Etcd3;
+  members: EtcdMembers;
   timers: MetadataTimers;
   /** Of all keys of the namespace, as etcd has them. */
   range: { key: Buffer; range_end: Buffer };
@@ -38,6 +40,9 @@ export class EtcdWatch {
   /** The newest revision that was delivered. */
   #revision: number;
   #stream: Stream | undefined;
+  /** Who was asked last. */
+  #member: EtcdMember | undefined;
+  readonly #endCare: () => void;
   #reopening: { cancel(): void } | undefined;
   #failures = 0;
   /** Which opening is the last: a stream of another comes too late. */
@@ -48,12 +53,16 @@ export class EtcdWatch {
   constructor(options: EtcdWatchOptions) {
     this.#options = options;
     this.#revision = options.fromRevision - 1;
+    this.#endCare = options.members.onLeft((member) => {
+      if (member === this.#member) this.#lost(silence(member.name));
+    });
     options.timers.soon(() => void this.#open());
   }
 
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#endCare();
     this.#reopening?.cancel();
     this.#dropStream();
     for (const check of [...this.#waiting]) check();
@@ -86,9 +95,11 @@ export class EtcdWatch {
   async #open(): Promise<void> {
     if (this.#closed) return;
     const attempt = ++this.#attempt;
+    const member = this.#options.members.current;
+    this.#member = member;
     let stream: Stream;
     try {
-      stream = await this.#options.client.watchClient.watch();
+      stream = await member.client.watchClient.watch();
     } catch (error) {
       if (attempt === this.#attempt) this.#lost(error as Error);
       return;
@@ -182,6 +193,11 @@ export class EtcdWatch {
       this.#reopening = undefined;
       void this.#open();
     });
+    // By who answers other calls, or by the next.
+    const member = this.#member;
+    if (member !== undefined) {
+      this.#options.members.leave(member, { isSilent: false });
+    }
   }
 
   #dropStream(): void {

@@ -65,6 +65,18 @@ class EtcdTestCluster implements TestCluster {
   }
 }
 
+const ROOT_USER = { username: "root", password: "secret" };
+
+/** From now on etcd answers ROOT_USER only. */
+async function requirePassword(member: EtcdServer): Promise<void> {
+  const { Etcd3 } = await import("etcd3");
+  const admin = new Etcd3({ hosts: member.endpoint });
+  await admin.user("root").create(ROOT_USER.password);
+  await admin.user("root").addRole("root");
+  await admin.auth.authEnable();
+  admin.close();
+}
+
 const steps: { name: string; body: () => Promise<void> }[] = [];
 const form: TestForm = {
   name: "EtcdMetadataStore",
@@ -175,6 +187,53 @@ testOn(form, "rides through the loss of a member", async (cluster) => {
   }
 });
 
+testOn(
+  form,
+  "leaves a member that is silent, in time for a lease",
+  async (cluster) => {
+    const members = await EtcdServer.startCluster(3);
+    await requirePassword(members[0]);
+    const store = await EtcdMetadataStore.open({
+      endpoints: members.map((member) => member.endpoint),
+      auth: ROOT_USER,
+      clock,
+      timers,
+    });
+    const other = await EtcdMetadataStore.open({
+      endpoints: [members[1].endpoint],
+      auth: ROOT_USER,
+      clock,
+      timers,
+    });
+    const recorder = new Recorder();
+    try {
+      store.watch("/", (await store.list("")).revision + 1, recorder);
+      await store.catchUp();
+      const { leaseId } = await store.grantLease(2_000);
+      await apply(store, put("/live", "1", leaseId));
+      // As one that lost its power: connections stay, nothing is refused.
+      members[0].pause();
+      const pausedAtMs = performance.now();
+      for (let i = 0; performance.now() - pausedAtMs < 6_000; i++) {
+        assertEquals(await store.keepAlive(leaseId), true);
+        await cluster.elapse(300);
+      }
+      await apply(other, put("/a", "1"));
+      await until(cluster, () => recorder.summary.includes("/a=1"));
+      const writtenAtMs = performance.now();
+      await apply(store, put("/a", "2"));
+      assert(performance.now() - writtenAtMs < 1_000);
+      assertEquals((await store.get("/live"))?.leaseId, leaseId);
+    } finally {
+      await store.close();
+      await other.close();
+      members[0].resume();
+      await Promise.all(members.map((member) => member.remove()));
+      await cluster.elapse(20);
+    }
+  },
+);
+
 testOn(form, "uses TLS, and checks who answers", async (cluster) => {
   const secure = new EtcdServer(["--auto-tls"], "https");
   await secure.start();
@@ -202,12 +261,7 @@ testOn(form, "uses TLS, and checks who answers", async (cluster) => {
 testOn(form, "uses a user and a password", async (cluster) => {
   const guarded = new EtcdServer();
   await guarded.start();
-  const { Etcd3 } = await import("etcd3");
-  const admin = new Etcd3({ hosts: guarded.endpoint });
-  await admin.user("root").create("secret");
-  await admin.user("root").addRole("root");
-  await admin.auth.authEnable();
-  admin.close();
+  await requirePassword(guarded);
   const open = (password: string | undefined) =>
     EtcdMetadataStore.open({
       endpoints: [guarded.endpoint],
