@@ -21,6 +21,8 @@ import metadata from "./deno.json" with { type: "json" };
 const PROGRAM_NAME = "streamnest";
 /** A broker that has not stopped by then ends anyway, with exit code 1. */
 const LONGEST_STOP_MS = 4_000;
+/** For its process to end after that, on a busy machine. */
+const LONGEST_END_MS = 2_000;
 const STOP_SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows"
   ? ["SIGINT", "SIGBREAK"]
   : ["SIGINT", "SIGTERM", "SIGHUP"];
@@ -85,6 +87,8 @@ async function runBroker(config: BrokerConfig): Promise<number> {
     fileName: "broker.lock",
     owner: `broker ${config.id}`,
     timers: environment.timers,
+    // Its supervisor was killed, and a new one started at once.
+    longestWaitMs: LONGEST_STOP_MS + LONGEST_END_MS,
   });
   writeLine(Deno.stdout, startingLine(config));
   const starting = startBroker(

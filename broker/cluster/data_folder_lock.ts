@@ -12,9 +12,12 @@ export interface FolderLock {
   release(): void;
 }
 
-/** How long to wait for a process that is about to end, and how often to look. */
-const LONGEST_WAIT_MS = 2_000;
-const WAIT_STEP_MS = 50;
+export const FOLDER_LOCK_LIMITS = {
+  /** How long to wait for a process that is about to end, unless told. */
+  longestWaitMs: 2_000,
+  /** How often to look. */
+  stepMs: 50,
+} as const;
 
 export interface LockOptions {
   /** Made when it is missing. */
@@ -23,25 +26,29 @@ export interface LockOptions {
   /** What holds such a lock, for the fault: "broker 2". */
   readonly owner: string;
   readonly timers: Timers;
+  /** For a holder that may be stopping. */
+  readonly longestWaitMs?: number;
 }
 
 /**
- * Waits up to two seconds for a holder that is stopping (the broker of a
- * supervisor that was killed). Throws `ConfigurationError` when another process
- * keeps the lock, or when the folder cannot be written.
+ * Waits for a holder that is stopping (the broker of a supervisor that was
+ * killed). Throws `ConfigurationError` when another process keeps the lock, or
+ * when the folder cannot be written.
  */
 export async function lockFolder(options: LockOptions): Promise<FolderLock> {
   const { folder, fileName, owner, timers } = options;
+  const { longestWaitMs = FOLDER_LOCK_LIMITS.longestWaitMs } = options;
+  const { stepMs } = FOLDER_LOCK_LIMITS;
   const file = openLockFile(folder, fileName);
-  for (let waitedMs = 0; !file.tryLockSync(true); waitedMs += WAIT_STEP_MS) {
-    if (waitedMs >= LONGEST_WAIT_MS) {
+  for (let waitedMs = 0; !file.tryLockSync(true); waitedMs += stepMs) {
+    if (waitedMs >= longestWaitMs) {
       file.close();
       throw new ConfigurationError([
         `${owner} is already running on the folder "${folder}": stop it, or ` +
         "choose another folder with --data-dir",
       ]);
     }
-    await new Promise<void>((resolve) => timers.after(WAIT_STEP_MS, resolve));
+    await new Promise<void>((resolve) => timers.after(stepMs, resolve));
   }
   let isHeld = true;
   return {

@@ -149,6 +149,19 @@ const FAULTS: Record<FaultKind, Fault> = {
     await cluster.supervisor!.killAll();
   },
 
+  "kill the supervisor while the metadata store is away": async (
+    { cluster, signal },
+    { holdMs },
+  ) => {
+    await cluster.metadataServer.takeAway("stands still");
+    await cluster.supervisor!.kill();
+    // Its brokers take their time to stop then: the next ones wait for them.
+    await Promise.all([
+      cluster.start(),
+      pause(holdMs, signal).then(() => cluster.metadataServer.giveBack()),
+    ]);
+  },
+
   "stop the supervisor": async ({ cluster, stage }) => {
     for (const fault of await cluster.stop()) {
       stage.violation(STOPS_CLEANLY, fault);

@@ -26,6 +26,7 @@ export const FAULT_KINDS = {
   "kill the supervisor": "supervisor",
   "kill the supervisor, and start it at once": "supervisor",
   "kill the supervisor with its brokers": "supervisor",
+  "kill the supervisor while the metadata store is away": "supervisor",
   "stop the supervisor": "supervisor",
   "metadata store away": "nothing",
   "metadata store killed": "etcd",
