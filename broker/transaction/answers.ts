@@ -39,6 +39,27 @@ export function describe(
   };
 }
 
+/** Those that fit, of all whose first record is committed. */
+export function list(
+  transactions: Iterable<{
+    readonly transactionalId: string;
+    readonly facts: TransactionFacts | undefined;
+  }>,
+  request: Extract<TransactionRequest, { type: "listTransactions" }>,
+): TransactionResponse {
+  const states = new Set(request.states);
+  const ids = new Set(request.producerIds);
+  const listed = [];
+  for (const { transactionalId, facts } of transactions) {
+    if (facts === undefined) continue;
+    const { state, producerId } = facts;
+    if (states.size > 0 && !states.has(state)) continue;
+    if (ids.size > 0 && !ids.has(producerId)) continue;
+    listed.push({ transactionalId, producerId, state });
+  }
+  return { error: null, transactions: listed };
+}
+
 export function refusal(
   request: TransactionRequest,
   error: ErrorCode,

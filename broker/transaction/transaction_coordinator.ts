@@ -3,7 +3,8 @@
  * (NOTES 4.9, Kafka's transaction protocol before KIP-890): events in, effects
  * out. Every state is in the log before anybody hears of it. A transactional
  * id makes one move at a time; what comes meanwhile is told to try again
- * (CONCURRENT_TRANSACTIONS). Writes no marker itself: the edge does.
+ * (CONCURRENT_TRANSACTIONS). Owns the moves and their order; which move a
+ * request asks for says `decisions.ts`. Writes no marker itself: the edge does.
  */
 import { invariant } from "../../storage/assert.ts";
 import type { ErrorCode } from "../../contract/errors.ts";
@@ -11,22 +12,28 @@ import {
   appendErrorForClients,
   type CoordinatorCore,
   type CoordinatorEvent,
-  type Effect,
   type Instant,
   type LogEntry,
-  type ReplyToken,
 } from "../coordinator/core.ts";
 import {
   describe,
   initialised,
+  list,
   producerFault,
   refusal,
   type TransactionRequest,
   type TransactionResponse,
 } from "./answers.ts";
 import type { TransactionConfig } from "./config.ts";
+import {
+  allocated,
+  decide,
+  decideInit,
+  type Decision,
+  type InitRequest,
+} from "./decisions.ts";
+import { Moves, refuseWaiting, Transaction, type Waiting } from "./moves.ts";
 import type {
-  InitProducerIdRequest,
   TopicPartition,
   TransactionAction,
   TransactionApi,
@@ -34,25 +41,19 @@ import type {
 } from "./messages.ts";
 import type { TransactionRecord } from "./records.ts";
 import {
-  bumped,
   completed,
-  ending,
   fenced,
-  firstFacts,
   fromRecord,
-  holdsAll,
   isPrepared,
-  needsRotation,
-  recognises,
-  rotated,
-  toRecord,
   type TransactionFacts,
-  withPartitions,
 } from "./transaction.ts";
-
-type Request = TransactionRequest;
-type Response = TransactionResponse;
-type TransactionEffect = Effect<TransactionRecord, Response, TransactionAction>;
+import {
+  type Asker,
+  type TimerKind,
+  timerName,
+  type TransactionEffect,
+  Turn,
+} from "./turn.ts";
 
 export interface TransactionCoordinatorOptions {
   readonly config: TransactionConfig;
@@ -60,43 +61,8 @@ export interface TransactionCoordinatorOptions {
   offsetsPartition(groupId: string): TopicPartition;
 }
 
-/** Somebody who waits for a move; null when the coordinator itself does. */
-interface Asker {
-  readonly token: ReplyToken;
-  readonly request: Request;
-}
-
-/** A move under way. */
-type Move =
-  | { readonly type: "allocating"; readonly asker: Asker }
-  | {
-    readonly type: "appending";
-    readonly appendId: number;
-    /** Null: the id is forgotten. */
-    readonly next: TransactionFacts | null;
-    asker: Asker | null;
-    readonly response: Response | null;
-  };
-
-class Transaction {
-  readonly transactionalId: string;
-  /** What is committed; undefined while its first record is under way. */
-  facts: TransactionFacts | undefined;
-  move: Move | undefined;
-  /** When the open transaction is aborted, on the monotonic clock. */
-  deadlineMs: number | undefined;
-
-  constructor(transactionalId: string) {
-    this.transactionalId = transactionalId;
-  }
-}
-
+const NEVER: Instant = { wallMs: 0, monotonicMs: 0 };
 const EXPIRY_TIMER = JSON.stringify(["expiry"]);
-type TimerKind = "timeout" | "complete" | "append";
-
-function timerName(kind: TimerKind, transactionalId: string): string {
-  return JSON.stringify([kind, transactionalId]);
-}
 
 export class TransactionCoordinator implements
   CoordinatorCore<
@@ -107,13 +73,13 @@ export class TransactionCoordinator implements
   > {
   readonly #options: TransactionCoordinatorOptions;
   readonly #transactions = new Map<string, Transaction>();
-  readonly #appends = new Map<number, Transaction>();
-  #nextAppendId = 1;
-  #effects: TransactionEffect[] = [];
-  #now: Instant = { wallMs: 0, monotonicMs: 0 };
+  readonly #moves: Moves;
+  /** Of the event that is handled now, or was last. */
+  #turn = new Turn(NEVER);
 
   constructor(options: TransactionCoordinatorOptions) {
     this.#options = options;
+    this.#moves = new Moves(options.config);
   }
 
   replay(entry: LogEntry<TransactionRecord>): void {
@@ -127,11 +93,11 @@ export class TransactionCoordinator implements
 
   /** Takes up what was left: markers to write, timeouts to watch. */
   loaded(now: Instant): TransactionEffect[] {
-    return this.#turn(now, () => {
+    return this.#inTurn(now, () => {
       for (const transaction of this.#transactions.values()) {
         this.#pursue(transaction);
       }
-      this.#setTimer(
+      this.#turn.setTimer(
         EXPIRY_TIMER,
         this.#options.config.idExpiryIntervalMs,
       );
@@ -139,10 +105,10 @@ export class TransactionCoordinator implements
   }
 
   handle(
-    event: CoordinatorEvent<Request, TransactionNotice>,
+    event: CoordinatorEvent<TransactionRequest, TransactionNotice>,
     now: Instant,
   ): TransactionEffect[] {
-    return this.#turn(now, () => {
+    return this.#inTurn(now, () => {
       switch (event.type) {
         case "request":
           return this.#request({ token: event.token, request: event.request });
@@ -159,20 +125,21 @@ export class TransactionCoordinator implements
   }
 
   resign(): TransactionEffect[] {
-    return this.#turn({ wallMs: 0, monotonicMs: 0 }, () => {
-      for (const { transactionalId, move } of this.#transactions.values()) {
-        if (move?.asker) this.#refuse(move.asker, "NOT_COORDINATOR");
+    return this.#inTurn(NEVER, () => {
+      for (const transaction of this.#transactions.values()) {
+        refuseWaiting(this.#turn, transaction, "NOT_COORDINATOR");
+        const { transactionalId } = transaction;
         for (const kind of ["timeout", "complete", "append"] as const) {
-          this.#cancelTimer(timerName(kind, transactionalId));
+          this.#turn.cancelTimer(timerName(kind, transactionalId));
         }
       }
-      this.#cancelTimer(EXPIRY_TIMER);
+      this.#turn.cancelTimer(EXPIRY_TIMER);
       this.#transactions.clear();
-      this.#appends.clear();
+      this.#moves.clear();
     });
   }
 
-  refuse(request: Request, error: ErrorCode): Response {
+  refuse(request: TransactionRequest, error: ErrorCode): TransactionResponse {
     return refusal(request, error);
   }
 
@@ -181,11 +148,10 @@ export class TransactionCoordinator implements
     return this.#transactions.get(transactionalId)?.facts;
   }
 
-  #turn(now: Instant, run: () => void): TransactionEffect[] {
-    this.#now = now;
-    this.#effects = [];
+  #inTurn(now: Instant, run: () => void): TransactionEffect[] {
+    this.#turn = new Turn(now);
     run();
-    return this.#effects;
+    return this.#turn.effects;
   }
 
   #transaction(transactionalId: string): Transaction {
@@ -197,211 +163,86 @@ export class TransactionCoordinator implements
     return transaction;
   }
 
-  #reply(asker: Asker | null, response: Response | null): void {
-    if (asker === null || response === null) return;
-    this.#effects.push({ type: "reply", token: asker.token, response });
-  }
-
-  #refuse(asker: Asker, error: ErrorCode): void {
-    this.#reply(asker, refusal(asker.request, error));
-  }
-
-  #setTimer(name: string, delayMs: number): void {
-    const atMs = this.#now.monotonicMs + delayMs;
-    this.#effects.push({ type: "setTimer", name, atMs });
-  }
-
-  #cancelTimer(name: string): void {
-    this.#effects.push({ type: "cancelTimer", name });
-  }
-
   #request(asker: Asker): void {
     const { request } = asker;
+    const { config } = this.#options;
     if (request.type === "listTransactions") {
-      return this.#reply(asker, this.#list(request));
+      const answer = list(this.#transactions.values(), request);
+      return this.#turn.reply(asker, answer);
     }
     if (request.transactionalId === "") {
-      return this.#refuse(asker, "INVALID_REQUEST");
+      return this.#turn.refuse(asker, "INVALID_REQUEST");
     }
     const transaction = this.#transactions.get(request.transactionalId);
     switch (request.type) {
       case "initProducerId":
         return this.#init(transaction, request, asker);
       case "describeTransaction":
-        return this.#reply(asker, describe(transaction?.facts));
+        return this.#turn.reply(asker, describe(transaction?.facts));
       default: {
         const fault = producerFault(transaction?.facts, request) ??
           (transaction?.move && "CONCURRENT_TRANSACTIONS");
-        if (fault !== undefined) return this.#refuse(asker, fault);
-        this.#ofProducer(transaction!, request, asker);
+        if (fault !== undefined) return this.#turn.refuse(asker, fault);
+        const decision = decide(transaction!.facts!, request, {
+          nowMs: this.#turn.now.wallMs,
+          partitionsPerTransaction: config.partitionsPerTransaction,
+          offsetsPartition: (id) => this.#options.offsetsPartition(id),
+        });
+        this.#carryOut(transaction!, decision, asker);
       }
-    }
-  }
-
-  #ofProducer(
-    transaction: Transaction,
-    request: Extract<
-      Request,
-      { type: "addPartitions" | "addOffsets" | "endTransaction" }
-    >,
-    asker: Asker,
-  ): void {
-    switch (request.type) {
-      case "addPartitions":
-        return this.#add(transaction, request.partitions, asker);
-      case "addOffsets":
-        return this.#add(
-          transaction,
-          [this.#options.offsetsPartition(request.groupId)],
-          asker,
-        );
-      case "endTransaction":
-        return this.#end(transaction, request.committed, asker);
     }
   }
 
   #init(
     known: Transaction | undefined,
-    request: InitProducerIdRequest,
+    request: InitRequest,
     asker: Asker,
   ): void {
-    const { transactionTimeoutMs, producerId, producerEpoch } = request;
-    const { config } = this.#options;
-    if (
-      transactionTimeoutMs <= 0 || transactionTimeoutMs > config.maxTimeoutMs
-    ) return this.#refuse(asker, "INVALID_TRANSACTION_TIMEOUT");
+    const { transactionTimeoutMs, transactionalId } = request;
+    const { maxTimeoutMs, idsPerCoordinator } = this.#options.config;
+    if (transactionTimeoutMs <= 0 || transactionTimeoutMs > maxTimeoutMs) {
+      return this.#turn.refuse(asker, "INVALID_TRANSACTION_TIMEOUT");
+    }
     if (known?.move !== undefined) {
-      return this.#refuse(asker, "CONCURRENT_TRANSACTIONS");
+      return this.#turn.refuse(asker, "CONCURRENT_TRANSACTIONS");
     }
-    const facts = known?.facts;
-    if (known === undefined || facts === undefined) {
-      if (this.#transactions.size >= config.idsPerCoordinator) {
-        return this.#refuse(asker, "COORDINATOR_NOT_AVAILABLE");
+    if (known?.facts !== undefined) {
+      const { wallMs } = this.#turn.now;
+      const decision = decideInit(known.facts, request, wallMs);
+      return this.#carryOut(known, decision, asker);
+    }
+    if (this.#transactions.size >= idsPerCoordinator) {
+      return this.#turn.refuse(asker, "COORDINATOR_NOT_AVAILABLE");
+    }
+    const transaction = this.#transaction(transactionalId);
+    this.#moves.allocate(this.#turn, transaction, asker);
+  }
+
+  #carryOut(transaction: Transaction, decision: Decision, asker: Asker): void {
+    switch (decision.type) {
+      case "refuse":
+        return this.#turn.refuse(asker, decision.error);
+      case "reply":
+        return this.#turn.reply(asker, decision.response);
+      case "allocate":
+        return this.#moves.allocate(this.#turn, transaction, asker);
+      case "append": {
+        const { next, response } = decision;
+        return this.#append(transaction, next, { asker, response });
       }
-      return this.#allocate(this.#transaction(request.transactionalId), asker);
-    }
-    if (!recognises(facts, producerId, producerEpoch)) {
-      return this.#refuse(asker, "PRODUCER_FENCED");
-    }
-    if (facts.state === "PrepareCommit" || facts.state === "PrepareAbort") {
-      return this.#refuse(asker, "CONCURRENT_TRANSACTIONS");
-    }
-    const expectedEpoch = producerId === -1 ? -1 : producerEpoch;
-    if (facts.state === "Ongoing") {
-      // A producer that is fenced already must not abort its successor's work.
-      if (expectedEpoch !== -1 && expectedEpoch !== facts.producerEpoch) {
-        return this.#refuse(asker, "PRODUCER_FENCED");
-      }
-      const next = fenced(facts, this.#now.wallMs);
-      const response = refusal(asker.request, "CONCURRENT_TRANSACTIONS");
-      return this.#append(known, next, asker, response);
-    }
-    if (needsRotation(facts, expectedEpoch)) {
-      return this.#allocate(known, asker);
-    }
-    const next = bumped(facts, {
-      timeoutMs: transactionTimeoutMs,
-      nowMs: this.#now.wallMs,
-      expectedEpoch,
-    });
-    if (typeof next === "string") return this.#refuse(asker, next);
-    this.#append(known, next, asker, initialised(next));
-  }
-
-  #allocate(transaction: Transaction, asker: Asker): void {
-    transaction.move = { type: "allocating", asker };
-    const { transactionalId } = transaction;
-    this.#effects.push({
-      type: "act",
-      action: { type: "allocateProducerId", transactionalId },
-    });
-  }
-
-  #add(
-    transaction: Transaction,
-    partitions: readonly TopicPartition[],
-    asker: Asker,
-  ): void {
-    const facts = transaction.facts!;
-    if (facts.state === "PrepareCommit" || facts.state === "PrepareAbort") {
-      return this.#refuse(asker, "CONCURRENT_TRANSACTIONS");
-    }
-    if (facts.state === "Ongoing" && holdsAll(facts, partitions)) {
-      return this.#reply(asker, { error: null });
-    }
-    const next = withPartitions(facts, partitions, this.#now.wallMs);
-    if (
-      next.partitions.length > this.#options.config.partitionsPerTransaction
-    ) return this.#refuse(asker, "INVALID_REQUEST");
-    this.#append(transaction, next, asker, { error: null });
-  }
-
-  #end(transaction: Transaction, committed: boolean, asker: Asker): void {
-    const facts = transaction.facts!;
-    switch (facts.state) {
-      case "Ongoing":
-        return this.#append(
-          transaction,
-          ending(facts, committed, this.#now.wallMs),
-          asker,
-          { error: null },
-        );
-      case "CompleteCommit":
-      case "CompleteAbort":
-        // A retry, when the outcome is the same.
-        return committed === (facts.state === "CompleteCommit")
-          ? this.#reply(asker, { error: null })
-          : this.#refuse(asker, "INVALID_TXN_STATE");
-      case "PrepareCommit":
-      case "PrepareAbort":
-        return this.#refuse(
-          asker,
-          committed === (facts.state === "PrepareCommit")
-            ? "CONCURRENT_TRANSACTIONS"
-            : "INVALID_TXN_STATE",
-        );
-      case "Empty":
-        return this.#refuse(asker, "INVALID_TXN_STATE");
     }
   }
 
   #append(
     transaction: Transaction,
     next: TransactionFacts | null,
-    asker: Asker | null,
-    response: Response | null,
+    waiting: Waiting | null,
   ): void {
-    const appendId = this.#nextAppendId++;
-    transaction.move = { type: "appending", appendId, next, asker, response };
-    this.#appends.set(appendId, transaction);
-    const { transactionalId } = transaction;
-    const value = next === null ? null : toRecord(next);
-    this.#effects.push({
-      type: "append",
-      appendId,
-      records: [{ key: { transactionalId }, value }],
-      producer: null,
-    });
-    this.#setTimer(
-      timerName("append", transactionalId),
-      this.#options.config.appendTimeoutMs,
-    );
-  }
-
-  #takeAppend(appendId: number) {
-    const transaction = this.#appends.get(appendId);
-    this.#appends.delete(appendId);
-    const move = transaction?.move;
-    if (transaction === undefined || move?.type !== "appending") {
-      return undefined;
-    }
-    transaction.move = undefined;
-    this.#cancelTimer(timerName("append", transaction.transactionalId));
-    return { transaction, move };
+    this.#moves.append(this.#turn, transaction, { next, waiting });
   }
 
   #appended(appendId: number): void {
-    const taken = this.#takeAppend(appendId);
+    const taken = this.#moves.take(this.#turn, appendId);
     if (taken === undefined) return;
     const { transaction, move } = taken;
     if (move.next === null) {
@@ -409,16 +250,18 @@ export class TransactionCoordinator implements
       return;
     }
     transaction.facts = move.next;
-    this.#reply(move.asker, move.response);
+    if (move.waiting !== null) {
+      this.#turn.reply(move.waiting.asker, move.waiting.response);
+    }
     this.#pursue(transaction);
   }
 
   #appendFailed(appendId: number, cause: ErrorCode): void {
-    const taken = this.#takeAppend(appendId);
+    const taken = this.#moves.take(this.#turn, appendId);
     if (taken === undefined) return;
     const { transaction, move } = taken;
-    if (move.asker !== null) {
-      this.#refuse(move.asker, appendErrorForClients(cause));
+    if (move.waiting !== null) {
+      this.#turn.refuse(move.waiting.asker, appendErrorForClients(cause));
     } else this.#retryOwnMove(transaction);
     this.#forgetIfBlank(transaction);
   }
@@ -428,9 +271,9 @@ export class TransactionCoordinator implements
     const { retryMs } = this.#options.config;
     const { transactionalId, facts } = transaction;
     if (facts?.state === "Ongoing") {
-      this.#setTimer(timerName("timeout", transactionalId), retryMs);
+      this.#turn.setTimer(timerName("timeout", transactionalId), retryMs);
     } else if (isPrepared(facts)) {
-      this.#setTimer(timerName("complete", transactionalId), retryMs);
+      this.#turn.setTimer(timerName("complete", transactionalId), retryMs);
     }
   }
 
@@ -449,23 +292,20 @@ export class TransactionCoordinator implements
       if (transaction.deadlineMs !== undefined) return;
       // Of one that was loaded the time begins anew: its start was taken from
       // another broker's clock, which may differ by more than the time there is.
-      transaction.deadlineMs = this.#now.monotonicMs + facts.timeoutMs;
-      this.#setTimer(timeout, facts.timeoutMs);
+      transaction.deadlineMs = this.#turn.now.monotonicMs + facts.timeoutMs;
+      this.#turn.setTimer(timeout, facts.timeoutMs);
       return;
     }
     transaction.deadlineMs = undefined;
-    this.#cancelTimer(timeout);
+    this.#turn.cancelTimer(timeout);
     if (!isPrepared(facts)) return;
-    this.#effects.push({
-      type: "act",
-      action: {
-        type: "writeMarkers",
-        transactionalId,
-        producerId: facts.producerId,
-        producerEpoch: facts.producerEpoch,
-        committed: facts.state === "PrepareCommit",
-        partitions: facts.partitions,
-      },
+    this.#turn.act({
+      type: "writeMarkers",
+      transactionalId,
+      producerId: facts.producerId,
+      producerEpoch: facts.producerEpoch,
+      committed: facts.state === "PrepareCommit",
+      partitions: facts.partitions,
     });
   }
 
@@ -478,29 +318,28 @@ export class TransactionCoordinator implements
     const { facts, move } = transaction;
     if (move !== undefined) {
       // Whatever it leads to, this is looked at again.
-      this.#setTimer(name, this.#options.config.retryMs);
+      this.#turn.setTimer(name, this.#options.config.retryMs);
     } else if (kind === "complete") this.#complete(transaction);
     else if (facts?.state === "Ongoing") {
-      const next = fenced(facts, this.#now.wallMs);
-      this.#append(transaction, next, null, null);
+      const next = fenced(facts, this.#turn.now.wallMs);
+      this.#append(transaction, next, null);
     }
   }
 
   #complete(transaction: Transaction): void {
     const { facts } = transaction;
     if (facts === undefined || !isPrepared(facts)) return;
-    const next = completed(facts, this.#now.wallMs);
-    this.#append(transaction, next, null, null);
+    const next = completed(facts, this.#turn.now.wallMs);
+    this.#append(transaction, next, null);
   }
 
   /**
    * The log does not say yet: who asked hears that we are not available, the
    * move stays under way, since the log may yet have it.
    */
-  #appendTakesLong({ move }: Transaction): void {
-    if (move?.type !== "appending" || move.asker === null) return;
-    this.#refuse(move.asker, "COORDINATOR_NOT_AVAILABLE");
-    move.asker = null;
+  #appendTakesLong(transaction: Transaction): void {
+    if (transaction.move?.type !== "appending") return;
+    refuseWaiting(this.#turn, transaction, "COORDINATOR_NOT_AVAILABLE");
   }
 
   #notice(notice: TransactionNotice): void {
@@ -513,7 +352,7 @@ export class TransactionCoordinator implements
         const { move } = transaction;
         if (move?.type !== "allocating") return;
         transaction.move = undefined;
-        this.#refuse(move.asker, notice.error);
+        this.#turn.refuse(move.asker, notice.error);
         return this.#forgetIfBlank(transaction);
       }
       case "markersWritten": {
@@ -533,15 +372,10 @@ export class TransactionCoordinator implements
       asker.request.type === "initProducerId",
       "only InitProducerId needs a producer id",
     );
-    const timeoutMs = asker.request.transactionTimeoutMs;
-    const nowMs = this.#now.wallMs;
-    const expectedEpoch = asker.request.producerId === -1
-      ? -1
-      : asker.request.producerEpoch;
-    const next = facts === undefined
-      ? firstFacts(producerId, timeoutMs, nowMs)
-      : rotated(facts, producerId, { timeoutMs, nowMs, expectedEpoch });
-    this.#append(transaction, next, asker, initialised(next));
+    const nowMs = this.#turn.now.wallMs;
+    const next = allocated(facts, asker.request, { producerId, nowMs });
+    const response = initialised(next);
+    this.#append(transaction, next, { asker, response });
   }
 
   /** Forgets ids that rest, and looks again later. */
@@ -551,25 +385,13 @@ export class TransactionCoordinator implements
       const { facts, move } = transaction;
       if (facts === undefined || move !== undefined) continue;
       if (facts.state === "Ongoing" || isPrepared(facts)) continue;
-      if (facts.lastUpdateTimestampMs + idExpirationMs > this.#now.wallMs) {
+      if (
+        facts.lastUpdateTimestampMs + idExpirationMs > this.#turn.now.wallMs
+      ) {
         continue;
       }
-      this.#append(transaction, null, null, null);
+      this.#append(transaction, null, null);
     }
-    this.#setTimer(EXPIRY_TIMER, idExpiryIntervalMs);
-  }
-
-  #list(request: Extract<Request, { type: "listTransactions" }>): Response {
-    const states = new Set(request.states);
-    const ids = new Set(request.producerIds);
-    const transactions = [];
-    for (const { transactionalId, facts } of this.#transactions.values()) {
-      if (facts === undefined) continue;
-      const { state, producerId } = facts;
-      if (states.size > 0 && !states.has(state)) continue;
-      if (ids.size > 0 && !ids.has(producerId)) continue;
-      transactions.push({ transactionalId, producerId, state });
-    }
-    return { error: null, transactions };
+    this.#turn.setTimer(EXPIRY_TIMER, idExpiryIntervalMs);
   }
 }
