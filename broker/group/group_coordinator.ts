@@ -15,20 +15,10 @@ import {
   type ReplyToken,
 } from "../coordinator/core.ts";
 import { joinFailed, refusal } from "./answers.ts";
-import {
-  deleteGroup,
-  expireOffsets,
-  forgetTopic,
-  offsetCommit,
-  offsetDelete,
-  offsetFetch,
-  txnOffsetCommit,
-} from "./commit.ts";
+import { expireOffsets, forgetTopic } from "./commit.ts";
 import type { GroupConfig } from "./config.ts";
-import { describeGroup, listGroups } from "./describe.ts";
+import { listGroups } from "./describe.ts";
 import { Group } from "./group.ts";
-import { joinGroup } from "./join.ts";
-import { heartbeat, leaveGroup } from "./leave.ts";
 import type { GroupApi, GroupNotice } from "./messages.ts";
 import {
   joinPhaseTimedOut,
@@ -39,7 +29,7 @@ import {
   touch,
 } from "./rebalance.ts";
 import type { GroupRecord } from "./records.ts";
-import { syncGroup } from "./sync.ts";
+import { change, isReading, makesGroup, read } from "./requests.ts";
 import {
   type GroupEffect,
   type GroupRequest,
@@ -181,13 +171,10 @@ export class GroupCoordinator
     }
     const { groupId } = request;
     const isKnown = this.#lanes.has(groupId);
-    if (!isKnown && this.#lanes.size >= turn.config.groupsPerCoordinator) {
-      const makesGroup = request.type === "joinGroup" ||
-        request.type === "offsetCommit" || request.type === "txnOffsetCommit";
-      if (makesGroup) {
-        turn.reply(token, refusal(request, "COORDINATOR_NOT_AVAILABLE"));
-        return;
-      }
+    const isFull = this.#lanes.size >= turn.config.groupsPerCoordinator;
+    if (!isKnown && isFull && makesGroup(request)) {
+      turn.reply(token, refusal(request, "COORDINATOR_NOT_AVAILABLE"));
+      return;
     }
     const lane = this.#lane(groupId);
     if (isReading(request)) {
@@ -384,60 +371,5 @@ export class GroupCoordinator
     if (group.joinPhase) turn.cancelTimer("join", groupId);
     if (group.syncDeadlineMs !== undefined) turn.cancelTimer("sync", groupId);
     if (inFlight) turn.cancelTimer("append", groupId);
-  }
-}
-
-type ReadingRequest = Extract<
-  GroupRequest,
-  { type: "heartbeat" | "offsetFetch" | "describeGroup" }
->;
-type ChangingRequest = Exclude<
-  GroupRequest,
-  ReadingRequest | { type: "listGroups" }
->;
-
-/** These append nothing: they are answered from what is committed. */
-function isReading(request: GroupRequest): request is ReadingRequest {
-  return request.type === "heartbeat" || request.type === "offsetFetch" ||
-    request.type === "describeGroup";
-}
-
-function read(
-  turn: Turn,
-  group: Group,
-  request: ReadingRequest,
-  token: ReplyToken,
-): void {
-  switch (request.type) {
-    case "heartbeat":
-      return heartbeat(turn, group, request, token);
-    case "offsetFetch":
-      return offsetFetch(turn, group, request, token);
-    case "describeGroup":
-      return turn.reply(token, describeGroup(group));
-  }
-}
-
-function change(
-  turn: Turn,
-  group: Group,
-  request: ChangingRequest,
-  token: ReplyToken,
-): void {
-  switch (request.type) {
-    case "joinGroup":
-      return joinGroup(turn, group, request, token);
-    case "syncGroup":
-      return syncGroup(turn, group, request, token);
-    case "leaveGroup":
-      return leaveGroup(turn, group, request, token);
-    case "offsetCommit":
-      return offsetCommit(turn, group, request, token);
-    case "txnOffsetCommit":
-      return txnOffsetCommit(turn, group, request, token);
-    case "deleteGroup":
-      return deleteGroup(turn, group, token);
-    case "offsetDelete":
-      return offsetDelete(turn, group, request, token);
   }
 }
