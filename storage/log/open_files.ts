@@ -1,8 +1,10 @@
 /**
  * The open file handles of all logs of a broker: a bounded pool, the least
- * recently used closed first. A file with unsynced bytes is pinned: closing it
- * could hide the error of its write-back. When pins alone reach the bound, the
- * owner of the oldest is told to flush, so that the bound holds.
+ * recently used closed first. A file to which bytes were written that are not
+ * synced is pinned: closing it could hide the error of their write-back. When
+ * pins alone reach the bound, the owner of the oldest is told to flush, so that
+ * the bound holds; only a file that is opened for such a flush may be one too
+ * many while it runs.
  */
 import type { FileHandle, FileSystem } from "../file_system.ts";
 
@@ -18,6 +20,7 @@ export class OpenFiles {
   /** In order of use, the least recent first. */
   readonly #entries = new Map<string, Entry>();
   #latest: { path: string; handle: FileHandle } | undefined;
+  #isFlushing = false;
 
   /** @param options.limit handles kept open, at least 1. */
   constructor(fileSystem: FileSystem, options: { limit: number }) {
@@ -75,15 +78,33 @@ export class OpenFiles {
   }
 
   #makeRoom(): void {
-    if (this.#entries.size < this.#limit) return;
-    for (const [path, { flush }] of this.#entries) {
-      if (flush === undefined) return this.close(path);
+    while (this.#entries.size >= this.#limit) {
+      if (this.#closeUnpinned()) continue;
+      // The flush that runs would be begun again, and come here again.
+      if (this.#isFlushing) return;
+      this.#flushOldest();
     }
+  }
+
+  /** False: all are pinned. */
+  #closeUnpinned(): boolean {
+    for (const [path, { flush }] of this.#entries) {
+      if (flush !== undefined) continue;
+      this.close(path);
+      return true;
+    }
+    return false;
+  }
+
+  #flushOldest(): void {
     const [path, { flush }] = this.#entries.entries().next().value!;
+    this.#isFlushing = true;
     try {
       flush!();
     } catch {
       // The owner has taken its log offline; who asks for room is not to blame.
+    } finally {
+      this.#isFlushing = false;
     }
     this.close(path);
   }

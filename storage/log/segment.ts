@@ -58,6 +58,7 @@ export class Segment {
   #writes = 0;
   /** How many of the writes are known to be on the disk. */
   #syncedWrites = 0;
+  #isPinned = false;
   #isRemoved = false;
 
   constructor(options: SegmentOptions) {
@@ -141,7 +142,9 @@ export class Segment {
    */
   write(bytes: Uint8Array, end: number, flush: () => void): void {
     const handle = this.file();
-    if (!this.isDirty) this.#files.pin(this.path, flush);
+    // What recovery found unsynced is not pinned: no handle of ours wrote it.
+    if (!this.#isPinned) this.#files.pin(this.path, flush);
+    this.#isPinned = true;
     this.#writes++;
     handle.writeAt(bytes, end);
   }
@@ -323,7 +326,9 @@ export class Segment {
 
   #synced(writes: number): void {
     if (writes > this.#syncedWrites) this.#syncedWrites = writes;
-    if (!this.isDirty) this.#files.unpin(this.path);
+    if (this.isDirty || !this.#isPinned) return;
+    this.#files.unpin(this.path);
+    this.#isPinned = false;
   }
 
   #indexFiles(): SparseIndex[] {

@@ -246,6 +246,21 @@ class Bench {
   }
 }
 
+/** What needed many seeds to be found. */
+const FOUND: [Step[]][] = [
+  // Recovery leaves the first segment unsynced and unpinned. It is not open
+  // when pins fill the pool, and has to be, to be flushed with the others.
+  [[
+    { kind: "append", counts: [1], sizeBytes: 0, newer: 0 },
+    { kind: "truncate", share: 0 },
+    { kind: "append", counts: [1], sizeBytes: 0, newer: 0 },
+    { kind: "reopen" },
+    { kind: "append", counts: [3, 4], sizeBytes: 20, newer: 0 },
+    { kind: "append", counts: [5, 3, 5], sizeBytes: 103, newer: 0 },
+    { kind: "append", counts: [3, 1, 4], sizeBytes: 98, newer: 0 },
+  ]],
+];
+
 Deno.test("Log behaves as a list of batches under any sequence of steps", async () => {
   await fc.assert(
     fc.asyncProperty(
@@ -260,6 +275,6 @@ Deno.test("Log behaves as a list of batches under any sequence of steps", async 
         assertEquals(bench.disk.openHandles, 0);
       },
     ),
-    { numRuns: 1500 },
+    { numRuns: 1500, examples: FOUND },
   );
 });
