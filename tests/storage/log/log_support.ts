@@ -16,6 +16,8 @@ import { leaderEpoch, type Offset } from "../../../storage/log/types.ts";
 import { MemoryFileSystem } from "../../support/memory_file_system.ts";
 
 export const DIRECTORY = "/data/topic_0";
+export const SEGMENT = `${DIRECTORY}/00000000000000000000.log`;
+export const CHECKPOINT = `${DIRECTORY}/log-checkpoint`;
 export const NOW_MS = 1_700_000_000_000;
 
 const encoder = new TextEncoder();

@@ -1,15 +1,6 @@
-import {
-  assert,
-  assertEquals,
-  assertRejects,
-  assertThrows,
-} from "../../support/assert.ts";
+import { assert, assertEquals, assertThrows } from "../../support/assert.ts";
 import { MemoryFileSystem } from "../../support/memory_file_system.ts";
-import {
-  CorruptLogError,
-  DiskFullError,
-  StorageError,
-} from "../../../storage/error.ts";
+import { DiskFullError, StorageError } from "../../../storage/error.ts";
 import { OpenFiles } from "../../../storage/log/log.ts";
 import {
   buildControlBatch,
@@ -27,11 +18,10 @@ import {
   NOW_MS,
   openLog,
   readValues,
+  SEGMENT,
 } from "./log_support.ts";
 
 const LEADER = { leaderEpoch: leaderEpoch(0), nowMs: NOW_MS };
-const SEGMENT = `${DIRECTORY}/00000000000000000000.log`;
-const CHECKPOINT = `${DIRECTORY}/log-checkpoint`;
 
 Deno.test("Log.open() makes nothing; the first append does", () => {
   const disk = new MemoryFileSystem();
@@ -164,224 +154,6 @@ Deno.test("Log.append() that cannot undo a failed write goes offline", () => {
   assertThrows(() => append(log, ["refused"]), StorageError, "offline");
   assertEquals(readValues(log), ["0:kept"]);
   assertEquals(readValues(openLog({ disk: disk.kill() })), ["0:kept"]);
-});
-
-Deno.test("Log.flush() that fails takes the log offline and is not retried", async () => {
-  const disk = new MemoryFileSystem();
-  const log = openLog({ disk });
-  append(log, ["flushed"]);
-  await log.flush();
-  append(log, ["unsafe"]);
-  disk.holdSyncs = true;
-  const first = log.flush();
-  append(log, ["later"]);
-  const second = log.flush();
-  disk.holdSyncs = false;
-  const syncs = disk.counts.get("sync");
-  disk.failSyncs();
-  await assertRejects(() => first, StorageError);
-  await assertRejects(() => second, StorageError);
-  await assertRejects(() => log.flush(), StorageError, "offline");
-  assertThrows(() => log.flushSync(), StorageError, "offline");
-  assertThrows(() => append(log, ["refused"]), StorageError, "offline");
-  assertEquals(disk.counts.get("sync"), syncs);
-  assertEquals(log.flushedOffset, offset(1));
-  assertEquals(readValues(log).length, 3);
-  log.close();
-});
-
-Deno.test("Log.flush() is group-committed", async () => {
-  const disk = new MemoryFileSystem();
-  const log = openLog({ disk });
-  append(log, ["a"]);
-  disk.holdSyncs = true;
-  const first = log.flush();
-  assertEquals(log.flush(), first);
-  append(log, ["b"]);
-  const second = log.flush();
-  append(log, ["c"]);
-  const third = log.flush();
-  assertEquals(disk.heldSyncs.length, 1);
-  disk.releaseSyncs();
-  assertEquals(await first, offset(1));
-  assertEquals(log.flushedOffset, offset(1));
-  await Promise.resolve();
-  disk.releaseSyncs();
-  assertEquals([await second, await third], [offset(3), offset(3)]);
-  assertEquals(disk.counts.get("sync"), 2);
-  log.close();
-});
-
-Deno.test("A log cut at every byte of its last writes recovers a prefix", () => {
-  const write = () => {
-    const disk = new MemoryFileSystem();
-    const log = openLog({ disk, config: { indexIntervalBytes: 100 } });
-    append(log, ["a", "b"], { epoch: 1 });
-    log.flushSync();
-    append(log, ["c"], { epoch: 1 });
-    append(log, ["d", "e"], { epoch: 2 });
-    return disk;
-  };
-  const flushedBytes = batchOf(["a", "b"]).length;
-  const total = write().readFile(SEGMENT).length;
-  const ends = new Set<number>();
-  for (let cut = flushedBytes; cut <= total; cut++) {
-    const crashed = write().kill();
-    const file = crashed.open(SEGMENT);
-    file.truncate(cut);
-    file.close();
-    const log = openLog({ disk: crashed });
-    const values = readValues(log);
-    assertEquals(
-      values,
-      ["0:a", "1:b", "2:c", "3:d", "4:e"].slice(0, values.length),
-    );
-    assert(values.length >= 2);
-    assertEquals(log.latestEpoch, leaderEpoch(values.length > 3 ? 2 : 1));
-    // Once flushed, what recovery kept is on the disk; appends go on from there.
-    assertEquals(log.flushSync(), log.logEndOffset);
-    ends.add(log.logEndOffset);
-    append(log, ["next"], { epoch: 3 });
-    log.flushSync();
-    const again = openLog({ disk: crashed.crash() });
-    assertEquals(readValues(again), [...values, `${values.length}:next`]);
-  }
-  assertEquals([...ends], [2, 3, 5]);
-});
-
-Deno.test("A process that dies at any operation loses nothing flushed", async () => {
-  for (let death = 0;; death++) {
-    const disk = new MemoryFileSystem();
-    disk.fault = ({ number, sizeBytes }) =>
-      number === death
-        ? { kind: "crash", writtenBytes: Math.floor(sizeBytes / 2) }
-        : undefined;
-    let flushed = 0;
-    let appended = 0;
-    let start = 0;
-    let truncatedTo = Infinity;
-    let isFinished = false;
-    const config = { segmentBytes: 300, indexIntervalBytes: 100 };
-    try {
-      const log = openLog({ disk, config });
-      for (let round = 0; round < 6; round++) {
-        appended += 2;
-        append(log, ["x", "y"], { epoch: round });
-        if (round % 2 === 1) flushed = await log.flush();
-      }
-      start = 4;
-      log.advanceLogStart(offset(4));
-      truncatedTo = 8;
-      flushed = 8;
-      log.truncateTo(offset(8));
-      append(log, ["z"], { epoch: 9 });
-      log.close();
-      isFinished = true;
-    } catch (error) {
-      assertEquals(
-        (error as Error).name.startsWith("Simulated") ||
-          error instanceof StorageError,
-        true,
-        String(error),
-      );
-    }
-    for (const keepAll of [true, false]) {
-      const survivor = disk.crash(() => keepAll);
-      const log = openLog({ disk: survivor, config });
-      assert(log.logStartOffset <= start);
-      assert(log.logEndOffset >= Math.min(flushed, truncatedTo), `${death}`);
-      assert(log.logEndOffset <= Math.max(appended, 9));
-      const values = readValues(log);
-      assertEquals(values.length, log.logEndOffset - log.logStartOffset);
-      append(log, ["after"], { epoch: 20 });
-      log.close();
-      assertEquals(survivor.openHandles, 0);
-      assertEquals(
-        readValues(openLog({ disk: survivor, config })).length,
-        values.length + 1,
-      );
-    }
-    if (isFinished) return;
-  }
-});
-
-Deno.test("Bad bytes below the recovery point are a CorruptLogError, never cut", () => {
-  const disk = new MemoryFileSystem();
-  const log = openLog({ disk });
-  append(log, ["one"]);
-  append(log, ["two"]);
-  log.advanceLogStart(offset(1));
-  log.close();
-  const size = disk.readFile(SEGMENT).length;
-  const file = disk.open(SEGMENT);
-  file.writeAt(new Uint8Array([255]), size - 1);
-  assertThrows(() => openLog({ disk }), CorruptLogError, SEGMENT);
-  file.truncate(size - 1);
-  assertThrows(() => openLog({ disk }), CorruptLogError, "bytes");
-  assertEquals(file.sizeBytes, size - 1);
-  file.close();
-  disk.remove(SEGMENT);
-  assertThrows(() => openLog({ disk }), CorruptLogError, "missing");
-});
-
-Deno.test("Log.close() makes durable, and writes no checkpoint for a little", () => {
-  const limit = 4 * 1024 * 1024;
-  const about = limit - 1000;
-  const overhead = batchOf(["x".repeat(about)]).length - about;
-  for (const sizeBytes of [limit, limit + 1]) {
-    const disk = new MemoryFileSystem();
-    const log = openLog({ disk });
-    append(log, ["x".repeat(sizeBytes - overhead)]);
-    assertEquals(disk.readFile(SEGMENT).length, sizeBytes);
-    log.close();
-    assertEquals(disk.exists(CHECKPOINT), sizeBytes > limit);
-    const again = openLog({ disk: disk.crash() });
-    assertEquals(again.logEndOffset, offset(1));
-  }
-});
-
-Deno.test("A first checkpoint that is torn counts as none", () => {
-  const disk = new MemoryFileSystem();
-  const config = { segmentBytes: 200 };
-  const log = openLog({ disk, config });
-  append(log, ["one"]);
-  log.close();
-  const torn = disk.open(CHECKPOINT, { create: true });
-  torn.writeAt(new Uint8Array(40).fill(7), 4096);
-  torn.close();
-  const again = openLog({ disk, config });
-  append(again, ["x".repeat(100), "y".repeat(100)]);
-  assertEquals(again.segmentCount, 2);
-  assertEquals(openLog({ disk: disk.kill(), config }).segmentCount, 2);
-});
-
-Deno.test("Lost or wrong index files are made anew", () => {
-  const config = { segmentBytes: 500, indexIntervalBytes: 100 };
-  for (const damage of ["remove", "zero"]) {
-    const disk = new MemoryFileSystem();
-    const log = openLog({ disk, config });
-    for (let index = 0; index < 20; index++) {
-      append(log, [`${index}`], { timestampMs: NOW_MS + index });
-    }
-    log.close();
-    for (const { name } of disk.readDirectory(DIRECTORY)) {
-      const path = `${DIRECTORY}/${name}`;
-      if (!/index$/.test(name)) continue;
-      if (damage === "remove") disk.remove(path);
-      else disk.writeFileAtomic(path, disk.readFile(path).fill(3));
-    }
-    const again = openLog({ disk, config });
-    for (let from = 0; from < 20; from++) {
-      assertEquals(readValues(again, offset(from)).length, 20 - from);
-    }
-    if (damage === "remove") {
-      assertEquals(
-        again.findByTimestamp(NOW_MS + 13, offset(20))?.offset,
-        offset(13),
-      );
-    }
-    again.close();
-  }
 });
 
 Deno.test("Log.appendReplicated() takes batches byte for byte, and only good ones", () => {
@@ -602,40 +374,6 @@ Deno.test("Log.findByTimestamp() looks inside batches and below the bound", () =
   log.advanceLogStart(offset(1));
   assertEquals(find(0), offset(1));
   log.close();
-});
-
-Deno.test("Log.enforceRetention() deletes closed old segments below the bound", () => {
-  const config = { segmentBytes: 200, retentionMs: 1000, retentionBytes: -1 };
-  const log = openLog({ config });
-  for (let index = 0; index < 6; index++) {
-    append(log, ["a", "b"], { timestampMs: NOW_MS + index * 1000 });
-  }
-  const { segmentCount } = log;
-  assert(segmentCount > 2);
-  assertEquals(log.enforceRetention(NOW_MS + 900, offset(12)), 0);
-  assertEquals(log.enforceRetention(NOW_MS + 90_000, offset(0)), 0);
-  const gone = log.enforceRetention(NOW_MS + 90_000, offset(12));
-  assertEquals(gone, segmentCount - 1);
-  assertEquals(log.segmentCount, 1);
-  assertEquals(log.logStartOffset > 0, true);
-  log.close();
-});
-
-Deno.test("Log.enforceRetention() makes room on a full disk", async () => {
-  const disk = new MemoryFileSystem();
-  const config = { segmentBytes: 200, retentionBytes: 300 };
-  const log = openLog({ disk, config });
-  for (let index = 0; index < 9; index++) append(log, ["a", "b"]);
-  await log.flush();
-  disk.freeBytes = 0;
-  assertThrows(() => append(log, ["refused"]), DiskFullError);
-  assert(log.enforceRetention(NOW_MS, log.logEndOffset) > 0);
-  assertEquals(log.isOffline, false);
-  append(log, ["fits"]);
-  const values = readValues(log);
-  const again = openLog({ disk: disk.kill(), config });
-  assertEquals(again.logStartOffset, log.logStartOffset);
-  assertEquals(readValues(again), values);
 });
 
 Deno.test("OpenFiles stays within its limit with a thousand dirty logs", async () => {
