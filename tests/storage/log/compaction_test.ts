@@ -216,6 +216,32 @@ Deno.test("Log.compact() gives up when the log is truncated or closed meanwhile"
   }
 });
 
+Deno.test("Log.compact() gives up when retention makes room on a full disk meanwhile", async () => {
+  const disk = new MemoryFileSystem();
+  const config = {
+    ...CONFIG,
+    cleanupPolicy: { delete: true, compact: true },
+    retentionBytes: 300,
+  };
+  const log = openLog({ disk, config });
+  for (let index = 0; index < 20; index++) put(log, [[1, `${index}`]]);
+  await settle(log);
+  disk.holdSyncs = true;
+  const compaction = compact(log);
+  while (disk.heldSyncs.length === 0) await Promise.resolve();
+  disk.freeBytes = 0;
+  assert(log.enforceRetention(NOW_MS, log.logEndOffset) > 0);
+  const { logStartOffset } = log;
+  disk.freeBytes = 1_000_000;
+  disk.holdSyncs = false;
+  disk.releaseSyncs();
+  assertEquals((await compaction).isComplete, false);
+  assertEquals(log.logStartOffset, logStartOffset);
+  const values = readAll(log);
+  assertEquals(values.length, log.logEndOffset - logStartOffset);
+  assertEquals(readAll(openLog({ disk: disk.kill(), config })), values);
+});
+
 const historyArbitrary = fc.array(
   fc.array(
     fc.tuple(
