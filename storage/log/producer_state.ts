@@ -125,8 +125,8 @@ export class ProducerState {
       );
     }
     if (header.isControl) return markerVerdict(entry, marker);
-    const expected = producerEpoch > entry.epoch ? 0 : nextSequence(entry);
-    if (hasSequence && baseSequence !== expected) {
+    const expected = hasSequence ? this.#expected(header, entry) : undefined;
+    if (expected !== undefined && baseSequence !== expected) {
       return outOfOrder(header, expected);
     }
     if (entry.transactionFirstOffset >= 0 && !header.isTransactional) {
@@ -181,7 +181,7 @@ export class ProducerState {
   /** A batch was not appended, for whatever reason, and comes again maybe. */
   noteRefused(batch: ProducerSequence): void {
     const { producerId, baseSequence } = batch;
-    const isKnown = this.#entries.has(producerId);
+    const isKnown = (this.#entries.get(producerId)?.batches.length ?? 0) > 0;
     if (producerId >= 0 && baseSequence >= 0 && !isKnown) {
       this.#refused.note(batch);
     }
@@ -284,6 +284,21 @@ export class ProducerState {
     this.restore(new Map(), [], 0 as Offset);
   }
 
+  /**
+   * Undefined: any will do. Of whom only a marker is left the data were deleted,
+   * as all is of whom nothing is known (`refused_sequences.ts`).
+   */
+  #expected(
+    header: BatchHeader,
+    { epoch, batches }: ProducerEntry,
+  ): number | undefined {
+    if (header.producerEpoch > epoch) return 0;
+    const last = batches.at(-1);
+    return last === undefined
+      ? this.#refused.before(header)
+      : addSequence(last.lastSequence, 1);
+  }
+
   #end(
     header: BatchHeader,
     marker: Marker,
@@ -325,11 +340,6 @@ function markerVerdict(
       "TRANSACTION_COORDINATOR_FENCED",
       `The marker is of coordinator epoch ${marker.coordinatorEpoch}, and one of epoch ${coordinatorEpoch} has taken over`,
     );
-}
-
-function nextSequence(entry: ProducerEntry): number {
-  const last = entry.batches.at(-1);
-  return last === undefined ? 0 : addSequence(last.lastSequence, 1);
 }
 
 function outOfOrder(

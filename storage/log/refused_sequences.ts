@@ -1,6 +1,6 @@
 /**
- * Batches of idempotent producers that were refused while the log knew nothing of
- * their producer. Owns what may not overtake them: a producer that is not known
+ * Batches of idempotent producers that were refused while the log knew no other
+ * batch of their producer. Owns what may not overtake them: a producer that is not known
  * may begin with any sequence, since what it wrote may have been deleted long
  * ago, and so the batch that it had sent right behind the refused one would be
  * taken for its first, and the one before could never be stored any more. Kafka

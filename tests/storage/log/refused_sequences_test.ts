@@ -1,11 +1,13 @@
 /** A refused batch is not overtaken by what its producer sent behind it. */
+import { buildControlBatch } from "../../../storage/log/record_batch.ts";
 import {
   HELD_BACK_BATCHES,
   REFUSED_PRODUCERS,
   RefusedSequences,
 } from "../../../storage/log/refused_sequences.ts";
+import { leaderEpoch } from "../../../storage/log/types.ts";
 import { assertEquals } from "../../support/assert.ts";
-import { append, openLog } from "./log_support.ts";
+import { append, NOW_MS, openLog } from "./log_support.ts";
 
 const batch = (baseSequence: number, producerEpoch = 0, producerId = 9) => ({
   producerId,
@@ -100,5 +102,33 @@ Deno.test("Log.append() takes no batch before one that was refused", () => {
   log.noteRefused(batch(-1, -1, -1));
   log.noteRefused(batch(-1, 0, 7));
   assertEquals(send(5, 7), "appended");
+  log.close();
+});
+
+Deno.test("Log.append() lets a producer go on of whom only a marker is left", () => {
+  // As in a copy that was begun after the data had been deleted by age.
+  const log = openLog();
+  const marker = buildControlBatch({
+    type: "commit",
+    producerId: 9,
+    producerEpoch: 3,
+    coordinatorEpoch: 0,
+    timestampMs: NOW_MS,
+  });
+  log.append([marker], { leaderEpoch: leaderEpoch(0), nowMs: NOW_MS });
+  const send = (baseSequence: number, producerEpoch = 3) => {
+    const options = { producerId: 9, producerEpoch, baseSequence };
+    const outcome = append(log, ["v"], { ...options, transactional: true });
+    return outcome.kind === "rejected" ? outcome.code : outcome.kind;
+  };
+  assertEquals(send(40, 2), "INVALID_PRODUCER_EPOCH");
+  assertEquals(send(1, 4), "OUT_OF_ORDER_SEQUENCE_NUMBER");
+  log.noteRefused(batch(40, 3));
+  assertEquals(send(41), "OUT_OF_ORDER_SEQUENCE_NUMBER");
+  assertEquals([send(40), send(41)], ["appended", "appended"]);
+  assertEquals([send(40), send(43)], [
+    "duplicate",
+    "OUT_OF_ORDER_SEQUENCE_NUMBER",
+  ]);
   log.close();
 });
