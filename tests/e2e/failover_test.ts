@@ -173,7 +173,7 @@ Deno.test("A leader that was paused beyond its lease acknowledges nothing", asyn
   using any = await RawConnection.open(kafkaPort);
   using all = await RawConnection.open(kafkaPort);
   using before = await RawConnection.open(kafkaPort);
-  await before.send({ ...raw, value: "in time", acks: 1 });
+  await before.send({ ...raw, value: "in time", acks: -1 });
   assertEquals(await before.answer(), 0);
 
   cluster.broker(paused).pause();

@@ -3,8 +3,11 @@
  * handed out stays locked, by a file, until it is released.
  */
 
-/** Below the range that systems give to outgoing connections. */
-const FIRST_PORT = 10_000;
+/**
+ * Below the range that systems give to outgoing connections, and above the last
+ * port, 10080, that `fetch` refuses.
+ */
+const FIRST_PORT = 10_100;
 const LAST_PORT = 32_000;
 /** Runs begin at multiples of this. */
 const RUN_LENGTH = 20;
