@@ -104,7 +104,7 @@ async function runBroker(config: BrokerConfig): Promise<number> {
     { stopAsked: stopAsked.signal },
   ).catch((error: unknown) => {
     throw error instanceof ListenError
-      ? new ConfigurationError([portFault(config, error)], error)
+      ? new ConfigurationError([listenFault(config, error)], error)
       : error;
   });
   const isClean = await serve(config, starting, stopAsked.signal);
@@ -145,10 +145,19 @@ function whenAborted(signal: AbortSignal): Promise<void> {
   });
 }
 
-function portFault(config: BrokerConfig, error: ListenError): string {
-  const flag = error.port === config.port ? "--port" : "--kafka-port";
-  return `broker ${config.id} cannot listen on port ${error.port} ` +
-    `(${error.message}): choose another one with ${flag}`;
+function listenFault(config: BrokerConfig, error: ListenError): string {
+  const isHttp = error.port === config.port;
+  const place = error.remedy === "host"
+    ? `"${config.listenHostname}"`
+    : `port ${error.port}`;
+  const advice = {
+    port: `choose another one with ${isHttp ? "--port" : "--kafka-port"}`,
+    host: "choose another one with --host",
+    permission: "start one broker with `deno task broker`, or give Deno " +
+      "--allow-net",
+  }[error.remedy];
+  return `broker ${config.id} cannot listen on ${place} (${error.message}): ` +
+    advice;
 }
 
 async function stopInTime(

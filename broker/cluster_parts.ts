@@ -39,6 +39,13 @@ export class ClusterParts {
     const { config, environment, logger, onFault } = options;
     const brokerId = config.id;
     const view = new MetadataView(options.store, environment.timers, onFault);
+    view.subscribeHealth((fault) =>
+      fault === undefined
+        ? logger.info("Changes of the cluster's metadata arrive again")
+        : logger.warn("Changes of the cluster's metadata do not arrive", {
+          cause: fault.message,
+        })
+    );
     const holdsLease = () => this.membership.holdsLease;
     this.view = view;
     this.metrics = new BrokerMetrics({

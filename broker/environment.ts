@@ -86,11 +86,23 @@ export interface Network {
 export class ListenError extends Error {
   override readonly name = "ListenError";
   readonly port: number;
-  constructor(port: number, reason: string, cause: unknown) {
+  readonly remedy: ListenRemedy;
+  constructor(
+    port: number,
+    { reason, remedy, cause }: {
+      reason: string;
+      remedy: ListenRemedy;
+      cause: unknown;
+    },
+  ) {
     super(reason, { cause });
     this.port = port;
+    this.remedy = remedy;
   }
 }
+
+/** What has to be another one; `permission`: what Deno was started with. */
+export type ListenRemedy = "port" | "host" | "permission";
 
 /** Numbers of this process, for metrics. */
 export interface ProcessFacts {

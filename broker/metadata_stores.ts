@@ -105,7 +105,8 @@ async function openEtcd(
   } catch (fault) {
     await store.close();
     if (!(fault instanceof MetadataUnavailableError)) throw fault;
-    throw new ConfigurationError([startFault(fault, addresses)], fault);
+    const text = startFault(fault, addresses, scheme);
+    throw new ConfigurationError([text], fault);
   }
 }
 
@@ -144,11 +145,17 @@ async function untilAnswered<Answer>(
 function startFault(
   fault: MetadataUnavailableError,
   addresses: readonly string[],
+  scheme: "http" | "https",
 ): string {
   const names = addresses.join(", ");
   if (!fault.isRefusal) {
+    // Which of the two it is looks the same from here.
+    const advice = scheme === "http"
+      ? "does it run there, without TLS? With TLS, give --metadata-ca"
+      : "does it run there, with TLS? Without, give no --metadata-ca";
     return `--metadata: no etcd answered at ${names} within ` +
-      `${METADATA_START_LIMITS.longestWaitMs / 1000} s (${fault.message})`;
+      `${METADATA_START_LIMITS.longestWaitMs / 1000} s (${fault.message}): ` +
+      advice;
   }
   const advice = /NotCapable/.test(fault.message)
     ? "give Deno --allow-net"

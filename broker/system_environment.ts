@@ -10,6 +10,7 @@ import {
   type HttpHandler,
   type HttpListener,
   ListenError,
+  type ListenRemedy,
   type Network,
   type PeerAddress,
   type ProcessFacts,
@@ -105,25 +106,30 @@ function attemptToListen<Listener>(
   try {
     return listen();
   } catch (cause) {
-    throw new ListenError(port, listenFault(cause), cause);
+    throw new ListenError(port, { ...listenFault(cause), cause });
   }
 }
 
-/** Completes "Cannot listen on port 8080: ...". */
-function listenFault(cause: unknown): string {
+/** The reason completes "Cannot listen on port 8080: ...". */
+function listenFault(
+  cause: unknown,
+): { reason: string; remedy: ListenRemedy } {
   if (cause instanceof Deno.errors.AddrInUse) {
-    return "another program listens there";
+    return { reason: "another program listens there", remedy: "port" };
   }
-  if (
-    cause instanceof Deno.errors.PermissionDenied ||
-    cause instanceof Deno.errors.NotCapable
-  ) {
-    return "not allowed";
+  if (cause instanceof Deno.errors.PermissionDenied) {
+    return { reason: "not allowed", remedy: "port" };
+  }
+  if (cause instanceof Deno.errors.NotCapable) {
+    return { reason: "Deno does not allow it", remedy: "permission" };
   }
   if (cause instanceof Deno.errors.AddrNotAvailable) {
-    return "this machine does not have that address";
+    const reason = "this machine does not have that address";
+    return { reason, remedy: "host" };
   }
-  return cause instanceof Error ? cause.message : String(cause);
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  const isOfHost = reason.includes("failed to lookup address");
+  return { reason, remedy: isOfHost ? "host" : "port" };
 }
 
 function peerAddress(address: Deno.NetAddr): PeerAddress {

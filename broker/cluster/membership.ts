@@ -18,6 +18,7 @@ import {
   liveValue,
   readFact,
 } from "./facts.ts";
+import { whyLeaseEnded } from "./lease_end.ts";
 import type { MetadataView } from "./metadata_view.ts";
 
 export const MEMBERSHIP_LIMITS = {
@@ -51,6 +52,8 @@ export class Membership {
   #stopped = false;
   /** It was told that the lease cannot be renewed. */
   #isOverdue = false;
+  /** The most that a renewal was begun too late since the last that succeeded. */
+  #lateMs = 0;
 
   constructor(options: MembershipOptions) {
     this.#options = options;
@@ -174,9 +177,13 @@ export class Membership {
 
   #scheduleKeepAlive(): void {
     if (this.#stopped) return;
-    this.#timer = this.#options.environment.timers.after(
-      MEMBERSHIP_LIMITS.keepAliveIntervalMs,
+    const { clock, timers } = this.#options.environment;
+    const { keepAliveIntervalMs } = MEMBERSHIP_LIMITS;
+    const dueMs = clock.monotonicMs() + keepAliveIntervalMs;
+    this.#timer = timers.after(
+      keepAliveIntervalMs,
       () => {
+        this.#lateMs = Math.max(this.#lateMs, clock.monotonicMs() - dueMs);
         this.#keepAlive()
           .catch((fault) => {
             if (fault instanceof ConfigurationError) {
@@ -200,8 +207,16 @@ export class Membership {
       return this.#tellRenewed();
     }
     if (this.#stopped) return;
-    logger.warn("The lease of this broker had ended; registering again");
+    logger.warn("The lease of this broker had ended; registering again", {
+      why: whyLeaseEnded({
+        leaseTtlMs: this.#leaseTtlMs,
+        hasFailed: this.#isOverdue,
+        lateMs: this.#lateMs,
+        tookMs: environment.clock.monotonicMs() - askedAtMs,
+      }),
+    });
     await this.#register();
+    this.#lateMs = 0;
     this.#tellRenewed();
   }
 
@@ -225,6 +240,7 @@ export class Membership {
    * waited for it goes on, as after a new one.
    */
   #renewed(askedAtMs: number): void {
+    this.#lateMs = 0;
     const hadEnded = !this.holdsLease;
     this.#leaseEndsMs = askedAtMs + this.#leaseTtlMs;
     if (hadEnded && this.holdsLease) this.#options.onLease();

@@ -21,6 +21,9 @@ export type ImageListener = (
   previous: MetadataImage,
 ) => void;
 
+/** Called when the store is lost, with the reason, and when it is back. */
+export type HealthListener = (fault: Error | undefined) => void;
+
 /** Pause between attempts to read everything again. */
 const READ_AGAIN_MS = 500;
 
@@ -30,6 +33,7 @@ export class MetadataView {
   #image = MetadataImage.EMPTY;
   #watch: Watch | undefined;
   readonly #listeners = new Set<ImageListener>();
+  readonly #healthListeners = new Set<HealthListener>();
   readonly #onFault: (fault: unknown) => void;
   #storeFault: Error | undefined;
   #retry: Timer | undefined;
@@ -53,14 +57,12 @@ export class MetadataView {
   async start(): Promise<void> {
     const { revision, entries } = await this.store.list(KEYS.root);
     if (this.#closed) return;
-    this.#storeFault = undefined;
+    this.#setHealth(undefined);
     this.#advanceTo(MetadataImage.of(entries, revision));
     this.#watch = this.store.watch(KEYS.root, revision + 1, {
       onBatch: (batch) => this.#follow(batch),
       onCompacted: () => this.#startAgain(),
-      onHealth: (fault) => {
-        this.#storeFault = fault;
-      },
+      onHealth: (fault) => this.#setHealth(fault),
     });
   }
 
@@ -77,6 +79,12 @@ export class MetadataView {
   subscribe(listener: ImageListener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  /** Returns what ends the subscription. */
+  subscribeHealth(listener: HealthListener): () => void {
+    this.#healthListeners.add(listener);
+    return () => this.#healthListeners.delete(listener);
   }
 
   /**
@@ -98,6 +106,7 @@ export class MetadataView {
     this.#retry?.cancel();
     this.#watch?.close();
     this.#listeners.clear();
+    this.#healthListeners.clear();
   }
 
   /** A key that cannot be read ends following: half a picture is worse. */
@@ -107,7 +116,7 @@ export class MetadataView {
       image = this.#image.advanced(batch.events, batch.revision);
     } catch (fault) {
       this.#watch?.close();
-      this.#storeFault = fault as Error;
+      this.#setHealth(fault as Error);
       return this.#onFault(fault);
     }
     this.#advanceTo(image);
@@ -119,12 +128,19 @@ export class MetadataView {
       if (!(fault instanceof MetadataUnavailableError)) {
         return this.#onFault(fault);
       }
-      this.#storeFault = fault;
+      this.#setHealth(fault);
       this.#retry = this.#timers.after(
         READ_AGAIN_MS,
         () => this.#startAgain(),
       );
     });
+  }
+
+  #setHealth(fault: Error | undefined): void {
+    const isNews = (fault === undefined) !== (this.#storeFault === undefined);
+    this.#storeFault = fault;
+    if (!isNews) return;
+    for (const listener of this.#healthListeners) listener(fault);
   }
 
   #advanceTo(image: MetadataImage): void {

@@ -73,9 +73,11 @@ function wordsOf(message: string): string {
       Math.round(Number.parseFloat(late) * 1000)
     } ms`;
   }
-  const [, refusal] = /^\d+ [A-Z_]+: etcdserver: (.+)$/.exec(text) ?? [];
+  const [, refusal] =
+    /(?:^\d+ [A-Z_]+: |desc = |^)etcdserver: (.+)$/.exec(text) ?? [];
   if (refusal !== undefined) return `etcd says: ${refusal}`;
   const reason = text.replace(/^\d+ [A-Z_]+: /, "")
+    .replace(/ ?Last error: null\.?$/, "")
     .replace(/Last error: Error: /, "");
   return `etcd did not answer: ${reason}`;
 }

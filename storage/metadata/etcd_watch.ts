@@ -13,7 +13,7 @@ import {
   type WatchEvent,
   type WatchHandlers,
 } from "./metadata_store.ts";
-import { silence } from "./etcd_errors.ts";
+import { silence, unavailable } from "./etcd_errors.ts";
 import type { MetadataTimers } from "./patience.ts";
 
 const REOPEN_DELAY_MS = 100;
@@ -40,7 +40,7 @@ export class EtcdWatch {
   /** The newest revision that was delivered. */
   #revision: number;
   #stream: Stream | undefined;
-  /** Who was asked last. */
+  /** Who was asked for the stream that is, or is being opened. */
   #member: EtcdMember | undefined;
   readonly #endCare: () => void;
   #reopening: { cancel(): void } | undefined;
@@ -95,11 +95,12 @@ export class EtcdWatch {
   async #open(): Promise<void> {
     if (this.#closed) return;
     const attempt = ++this.#attempt;
-    const member = this.#options.members.current;
-    this.#member = member;
     let stream: Stream;
     try {
-      stream = await member.client.watchClient.watch();
+      if (this.#failures > 0) await this.#findMember();
+      if (this.#closed || attempt !== this.#attempt) return;
+      this.#member = this.#options.members.current;
+      stream = await this.#member.client.watchClient.watch();
     } catch (error) {
       if (attempt === this.#attempt) this.#lost(error as Error);
       return;
@@ -122,6 +123,19 @@ export class EtcdWatch {
         start_revision: this.#revision + 1,
       },
     });
+  }
+
+  /**
+   * Of a watch whose token etcd has forgotten it says no more than that it is
+   * not permitted, and nothing renews the token. Any other call does, and finds
+   * a member that answers.
+   */
+  async #findMember(): Promise<void> {
+    const { members, range: { key } } = this.#options;
+    await members.call(
+      "repeatable",
+      ({ kv }, options) => kv.range({ key, serializable: true }, options),
+    );
   }
 
   #receive(response: IWatchResponse): void {
@@ -175,10 +189,11 @@ export class EtcdWatch {
   /** Opens another stream from where this one came to, a little later. */
   #lost(error: Error): void {
     if (this.#closed || this.#reopening !== undefined) return;
+    const member = this.#member;
     this.#dropStream();
     if (this.#failures === 0) {
       const fault = new MetadataUnavailableError(
-        `The watch on etcd was lost: ${error.message}`,
+        `The watch on etcd was lost: ${unavailable(error).message}`,
         { cause: error },
       );
       call(() => this.#options.handlers.onHealth?.(fault));
@@ -193,8 +208,6 @@ export class EtcdWatch {
       this.#reopening = undefined;
       void this.#open();
     });
-    // By who answers other calls, or by the next.
-    const member = this.#member;
     if (member !== undefined) {
       this.#options.members.leave(member, { isSilent: false });
     }
@@ -203,6 +216,7 @@ export class EtcdWatch {
   #dropStream(): void {
     const stream = this.#stream;
     this.#stream = undefined;
+    this.#member = undefined;
     this.#attempt++;
     stream?.cancel();
   }

@@ -92,6 +92,27 @@ Deno.test("A port in use is one clear line and exit code 2", async () => {
   ports.release();
 });
 
+Deno.test("What keeps a broker from listening names the flag or the permission that helps", async () => {
+  using folder = temporaryFolder();
+  const refusal = async (...flags: string[]) => {
+    const args = ["broker", `--data-dir=${folder.path}`, ...flags];
+    const process = new RunningProcess({ args });
+    assertEquals(await process.ended(), 2, process.transcript());
+    return process.error;
+  };
+  // Reserved for examples (RFC 5737): nobody has it.
+  assertEquals(await refusal("--count=1", "--host=192.0.2.1"), [
+    'streamnest broker: broker 1 cannot listen on "192.0.2.1" (this machine ' +
+    "does not have that address): choose another one with --host",
+  ]);
+  // As `deno task cluster --id=1`, whose supervisor needs no network.
+  assertEquals(await refusal("--id=1", "--port=8080"), [
+    "streamnest broker: broker 1 cannot listen on port 8080 (Deno does not " +
+    "allow it): start one broker with `deno task broker`, or give Deno " +
+    "--allow-net",
+  ]);
+});
+
 Deno.test("A folder that cannot be made is one clear line and exit code 2", async () => {
   using folder = temporaryFolder();
   const file = `${folder.path}/file`;

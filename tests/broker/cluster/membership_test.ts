@@ -62,7 +62,11 @@ Deno.test("Membership loses its lease while the store is away, says so, and take
   await cluster.time.elapse(5_000);
   assert(two.room.membership.holdsLease && isReady(two));
   assert(sees(one, 2));
-  assert(two.logged.some((line) => line.includes("registering again")));
+  assert(
+    two.logged.some((line) => /registering again .*store was away/.test(line)),
+  );
+  assert(two.logged.some((line) => line.includes("do not arrive")));
+  assert(two.logged.some((line) => line.includes("arrive again")));
   await cluster.stop();
 });
 
@@ -72,6 +76,7 @@ Deno.test("Membership of a broker that was paused past its lease does not claim 
   assertEquals(one.room.membership.holdsLease, false);
   await cluster.time.elapse(1_000);
   assertEquals(one.room.membership.holdsLease, true);
+  assert(one.logged.some((line) => line.includes("stood still for")));
   await cluster.stop();
 });
 

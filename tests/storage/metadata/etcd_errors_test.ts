@@ -32,6 +32,15 @@ const TEXTS: readonly [string, string][] = [
     "14 UNAVAILABLE: etcdserver: request timed out",
     "etcd says: request timed out",
   ],
+  [
+    "rpc error: code = PermissionDenied desc = etcdserver: permission denied",
+    "etcd says: permission denied",
+  ],
+  [
+    "14 UNAVAILABLE: No connection established. Last error: null. " +
+    "Resolution note: ",
+    "etcd did not answer: No connection established.",
+  ],
   ["something new", "etcd did not answer: something new"],
   ["", "etcd did not answer: "],
 ];

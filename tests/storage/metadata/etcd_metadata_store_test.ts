@@ -77,6 +77,14 @@ async function requirePassword(member: EtcdServer): Promise<void> {
   admin.close();
 }
 
+/** To the one that it was, which ends tokens no less. */
+async function changePassword(member: EtcdServer): Promise<void> {
+  const { Etcd3 } = await import("etcd3");
+  const admin = new Etcd3({ hosts: member.endpoint, auth: ROOT_USER });
+  await admin.user(ROOT_USER.username).setPassword(ROOT_USER.password);
+  admin.close();
+}
+
 const steps: { name: string; body: () => Promise<void> }[] = [];
 const form: TestForm = {
   name: "EtcdMetadataStore",
@@ -284,6 +292,16 @@ testOn(form, "uses a user and a password", async (cluster) => {
     await right.keepAlive(leaseId);
     await apply(right, put("/a", "2"));
     assertEquals(recorder.summary, ["/a=1", "/a=2"]);
+    // A changed password ends all tokens. A watch that is lost then comes back
+    // although nothing else is asked for.
+    const other = await open("secret");
+    stores.push(other);
+    await apply(other, put("/a", "3"));
+    await changePassword(guarded);
+    await guarded.stop();
+    await guarded.start();
+    await apply(other, put("/a", "4"));
+    await until(cluster, () => recorder.summary.includes("/a=4"));
     await assertRejects(() => wrong.get("/a"), MetadataUnavailableError);
     await assertRejects(() => anonymous.get("/a"), MetadataUnavailableError);
   } finally {
