@@ -12,6 +12,7 @@ import {
   type OptionValues,
 } from "../cli/declaration.ts";
 import { type Address, formatAddress } from "./address.ts";
+import { isBlockedPort } from "./blocked_ports.ts";
 import {
   ALL_INTERFACES,
   BROKER_OPTIONS,
@@ -167,6 +168,14 @@ function portFaults(options: BrokerInvocation["options"]): string[] {
   const lastHttp = httpPort(options, last);
   if (lastHttp > CONFIG_LIMITS.port) {
     faults.push(`--port: broker ${last} would need port ${lastHttp}`);
+  }
+  for (const each of ids) {
+    const port = httpPort(options, each);
+    if (!isBlockedPort(port)) continue;
+    faults.push(
+      `--port: broker ${each} would get port ${port}, which browsers and ` +
+        "StreamNest's own HTTP clients refuse: take another",
+    );
   }
   const lastKafka = kafkaPort(options, last);
   if (lastKafka === null) return faults;

@@ -165,6 +165,16 @@ Deno.test("Faults of relations are found together", async () => {
   assertEquals(await faults("--supervised"), ["--supervised needs --id"]);
 });
 
+Deno.test("Ports that HTTP clients refuse are no broker's", async () => {
+  const refused = (broker: number, port: number) =>
+    `--port: broker ${broker} would get port ${port}, which browsers and ` +
+    "StreamNest's own HTTP clients refuse: take another";
+  assertEquals(await faults("--port=5999"), [refused(2, 6000)]);
+  assertEquals(await faults("--id=4", "--port=10080"), [refused(4, 10080)]);
+  assertEquals((await read(["--id=4", "--port=10081"])).code, 0);
+  assertEquals((await read(["--kafka-port=6000"])).code, 0);
+});
+
 Deno.test("Ports fit below their limit and do not meet", async () => {
   assertEquals((await read(["--count=3", "--port=65533"])).code, 0);
   assertEquals(await faults("--count=3", "--port=65534"), [
