@@ -1,4 +1,5 @@
 /** A real etcd of one member for tests, on free ports and a temporary folder. */
+import { type PortRun, reservePorts } from "../../e2e/support/free_ports.ts";
 
 /** Why there is none here; undefined when there is. */
 export function whyNoEtcd(): string | undefined {
@@ -13,8 +14,8 @@ export function whyNoEtcd(): string | undefined {
 
 export class EtcdServer {
   readonly folder = Deno.makeTempDirSync({ prefix: "etcd_" });
-  readonly #clientPort = freePort();
-  readonly #peerPort = freePort();
+  /** Its own through all restarts, which connections of others cannot take. */
+  readonly #ports: PortRun = reservePorts();
   readonly #options: string[];
   readonly #scheme: string;
   #process: Deno.ChildProcess | undefined;
@@ -38,13 +39,13 @@ export class EtcdServer {
   }
 
   get #peerUrl(): string {
-    return `http://127.0.0.1:${this.#peerPort}`;
+    return `http://127.0.0.1:${this.#ports.first + 1}`;
   }
 
   get endpoint(): string {
     // gRPC under Deno wants a name with TLS.
     const host = this.#scheme === "https" ? "localhost" : "127.0.0.1";
-    return `${this.#scheme}://${host}:${this.#clientPort}`;
+    return `${this.#scheme}://${host}:${this.#ports.first}`;
   }
 
   /** Resolves when it serves. May be called again after a stop. */
@@ -89,6 +90,7 @@ export class EtcdServer {
 
   async remove(): Promise<void> {
     await this.stop();
+    this.#ports.release();
     Deno.removeSync(this.folder, { recursive: true });
   }
 
@@ -105,13 +107,6 @@ export class EtcdServer {
       })();
     });
   }
-}
-
-function freePort(): number {
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const { port } = listener.addr as Deno.NetAddr;
-  listener.close();
-  return port;
 }
 
 /** A signal takes effect a little after it was sent, thread by thread. */
