@@ -24,12 +24,8 @@ import type {
 } from "../group/messages.ts";
 import { nonEmpty, refusals } from "./group_consumers.ts";
 import { byTopic } from "./group_positions.ts";
-import type {
-  ClusterRecords,
-  Place,
-  ReadableRange,
-  ResetRequest,
-} from "./operations.ts";
+import type { Place, ResetRequest } from "./group_operations.ts";
+import type { ClusterRecords, ReadableRange } from "./operations.ts";
 
 export interface AdministeredGroups extends GroupClient {
   list(states: readonly string[]): Promise<ListGroupsResponse>;

@@ -15,12 +15,12 @@ import {
 import { GroupMember, memberText } from "./group_member.ts";
 import { byTopic, unknownMember } from "./group_positions.ts";
 import type {
-  ClusterRecords,
   GroupCommitRequest,
   GroupLeaveRequest,
   GroupPoll,
   GroupPollRequest,
-} from "./operations.ts";
+} from "./group_operations.ts";
+import type { ClusterRecords } from "./operations.ts";
 
 /** Which topics there are. */
 export interface KnownTopics {

@@ -11,7 +11,6 @@ import {
   type GroupConsumerLimits,
 } from "./group_limits.ts";
 import type {
-  ClusterRecords,
   GroupCommitRequest,
   GroupLeaveRequest,
   GroupOperations,
@@ -19,7 +18,8 @@ import type {
   GroupPollRequest,
   GroupRoute,
   ResetRequest,
-} from "./operations.ts";
+} from "./group_operations.ts";
+import type { ClusterRecords } from "./operations.ts";
 
 /** `Groups`, which asks the coordinators on this broker. */
 export interface CoordinatedGroups extends AdministeredGroups {

@@ -12,11 +12,11 @@ import type { GroupConsumerLimits } from "./group_limits.ts";
 import { MemberPositions, NO_POLL } from "./group_positions.ts";
 import { Harvest, type HeldPartition } from "./group_reading.ts";
 import type {
-  ClusterRecords,
   GroupCommitRequest,
   GroupPoll,
   GroupPollRequest,
-} from "./operations.ts";
+} from "./group_operations.ts";
+import type { ClusterRecords } from "./operations.ts";
 
 export interface GroupMemberOptions {
   readonly groupId: string;

@@ -13,12 +13,12 @@ import type { GroupClient, Holding, HttpMember } from "../group/http_member.ts";
 import type { FetchedOffset, OffsetCommitRequest } from "../group/messages.ts";
 import type { HeldPartition } from "./group_reading.ts";
 import type {
-  ClusterRecords,
   GroupCommitRequest,
   GroupPollRequest,
   NewOffset,
   Place,
-} from "./operations.ts";
+} from "./group_operations.ts";
+import type { ClusterRecords } from "./operations.ts";
 
 export interface MemberPositionsOptions {
   readonly groupId: string;

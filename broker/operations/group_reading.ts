@@ -7,12 +7,11 @@ import { Failure } from "../../contract/errors.ts";
 import type { PartitionFault, SkippedRun } from "../../contract/http.ts";
 import type { GroupConsumerLimits } from "./group_limits.ts";
 import type {
-  ClusterRecords,
   GroupPollRequest,
   Place,
   PlacedRecord,
-  ReadResult,
-} from "./operations.ts";
+} from "./group_operations.ts";
+import type { ClusterRecords, ReadResult } from "./operations.ts";
 
 /** A partition that a member holds. */
 export interface HeldPartition extends Place {

@@ -23,9 +23,11 @@ import { partitionForKey } from "../../contract/partitioner.ts";
 import type { BalanceOperations } from "../../broker/operations/balance.ts";
 import type { CopyProgress } from "../../broker/operations/copy_progress.ts";
 import type {
-  ClusterOperations,
   GroupOperations,
   GroupPoll,
+} from "../../broker/operations/group_operations.ts";
+import type {
+  ClusterOperations,
   NewRecord,
   Operations,
   PartitionRoute,

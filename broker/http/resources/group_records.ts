@@ -15,7 +15,7 @@ import type {
   GroupPollRequest,
   NewOffset,
   PlacedRecord,
-} from "../../operations/operations.ts";
+} from "../../operations/group_operations.ts";
 import { type Answer, json, jsonText, NO_CONTENT } from "../answer.ts";
 import { ClusterRecordsOverHttp } from "../cluster_records.ts";
 import type { Door, Exchange, Result } from "../exchange.ts";

@@ -21,7 +21,7 @@ import {
   type QueryFields,
 } from "../input.ts";
 import { atCoordinator } from "../routing.ts";
-import type { ResetTarget } from "../../operations/operations.ts";
+import type { ResetTarget } from "../../operations/group_operations.ts";
 
 const STATES: readonly GroupState[] = [
   "Empty",

@@ -1,10 +1,8 @@
 /** Members are bounded, and forgotten when their session is over. */
 import { Failure } from "../../../contract/errors.ts";
 import { GroupDesk } from "../../../broker/operations/group_desk.ts";
-import type {
-  GroupPollRequest,
-  ReadResult,
-} from "../../../broker/operations/operations.ts";
+import type { GroupPollRequest } from "../../../broker/operations/group_operations.ts";
+import type { ReadResult } from "../../../broker/operations/operations.ts";
 import { assert, assertEquals } from "../../support/assert.ts";
 import { succeeded, TestCluster } from "../../support/test_broker.ts";
 
