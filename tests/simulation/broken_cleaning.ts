@@ -34,6 +34,7 @@ function cleaned(
     deleteRetentionMs: 60_000,
     keys: 10,
     isIdempotent: true,
+    isTransactional: false,
     isErased: false,
     readsOver: "http",
     ...changes,

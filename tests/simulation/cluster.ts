@@ -49,6 +49,8 @@ export interface Machine {
   hasLostPower: boolean;
   /** Its supervisor starts the broker again when it ends. */
   isWanted: boolean;
+  /** It is out of service: nobody starts its broker until it comes back. */
+  isGone: boolean;
   process: SimulatedProcess | undefined;
   running: RunningBroker | undefined;
   room: Room | undefined;
@@ -136,6 +138,7 @@ export class Cluster {
       isOn: true,
       hasLostPower: false,
       isWanted: false,
+      isGone: false,
       process: undefined,
       running: undefined,
       room: undefined,
@@ -180,6 +183,7 @@ export class Cluster {
 
   /** Starts the broker, unless it runs; it is started again when it ends. */
   start(machine: Machine): void {
+    if (machine.isGone) return;
     machine.isWanted = true;
     machine.isOn = true;
     if (machine.process?.isAlive) return;
@@ -227,6 +231,18 @@ export class Cluster {
   losePower(machine: Machine): void {
     if (machine.process?.isAlive) machine.process.die("power");
     else if (machine.isOn) this.#losePower(machine);
+  }
+
+  /** Out of service; what a fault would start again stays off. */
+  retire(machine: Machine): void {
+    machine.isGone = true;
+    machine.isWanted = false;
+  }
+
+  /** Back in service, with the disk that it has. */
+  comeBack(machine: Machine): void {
+    machine.isGone = false;
+    this.start(machine);
   }
 
   /** Of a machine that is off; its new disk is empty. */

@@ -16,11 +16,16 @@ import type { Client, Load } from "./clients/client.ts";
 import { Eraser } from "./clients/eraser.ts";
 import { Errand, type NewTopic, readToEnd } from "./clients/errand.ts";
 import { KeyedProducer } from "./clients/keyed_producer.ts";
+import { Reassigner } from "./clients/reassigner.ts";
+import { KeyedTransactor } from "./clients/keyed_transactor.ts";
 import { lastReading } from "./clients/last_reading.ts";
 import { RememberingCommitter } from "./clients/remembering_committer.ts";
+import { Undertaker } from "./clients/undertaker.ts";
 import type { Cluster } from "./cluster.ts";
 import { type Extras, settingsOf } from "./extras.ts";
 import { loadSchemaEngine } from "../../schema/schema.ts";
+import type { FaultName } from "./faults.ts";
+import { strangeFolder } from "./folders_watch.ts";
 import { FlushWatch } from "./flush_watch.ts";
 import type { FoundRecord, History } from "./history.ts";
 import { GuardedHistory } from "./schemas/guarded_history.ts";
@@ -28,28 +33,43 @@ import {
   GuardedHttpProducer,
   GuardedKafkaProducer,
 } from "./schemas/guarded_producers.ts";
+import {
+  Rebirther,
+  REBORN_TOPIC,
+  RebornHttpProducer,
+  RebornKafkaProducer,
+  RebornReader,
+} from "./reborn/reborn_clients.ts";
+import { RebornHistory } from "./reborn/reborn_history.ts";
 import { Registrar } from "./schemas/registrar.ts";
 import { StoreAbsences } from "./store_absences.ts";
-import type { FactsWatch } from "./facts_watch.ts";
+import type { Plan } from "./plan.ts";
 import type { World } from "./world.ts";
 
 /** Between two looks at what replicas still have to do. */
 const LOOK_MS = 20;
+/** Faults after which a broker may have less than it had. */
+const COSTS_DISKS: ReadonlySet<FaultName> = new Set([
+  "newDisk",
+  "diskErrors",
+  "diskFull",
+]);
 
 export interface ExtraPartsOptions {
   readonly world: World;
   readonly cluster: Cluster;
-  readonly facts: FactsWatch;
   readonly history: History;
   readonly load: Load;
-  readonly extras: Extras;
+  readonly plan: Plan;
 }
 
 export class ExtraParts {
   readonly #load: Load;
+  readonly #plan: Plan;
   readonly #extras: Extras;
   readonly #absences: StoreAbsences;
   readonly #guarded: GuardedHistory | undefined;
+  readonly #reborn: RebornHistory | undefined;
   readonly #histories: readonly CleanedHistory[];
   readonly #cleaning: CleaningWatch;
   readonly #flushes: FlushWatch | undefined;
@@ -59,13 +79,19 @@ export class ExtraParts {
   #lookAgainMs = 0;
 
   constructor(options: ExtraPartsOptions) {
-    const { world, cluster, facts, history, load, extras } = options;
+    const { world, cluster, history, load, plan } = options;
+    const { facts } = load;
+    const { extras } = plan;
     this.#load = load;
+    this.#plan = plan;
     this.#extras = extras;
     this.#absences = new StoreAbsences(world, cluster.metadata);
     this.#guarded = extras.hasSchemas ? new GuardedHistory(world) : undefined;
+    this.#reborn = extras.hasReborn
+      ? new RebornHistory(world, facts.placement)
+      : undefined;
     const clock = new LatestClock(world, cluster);
-    this.#histories = extras.cleaned.map((topic) =>
+    this.#histories = [...extras.cleaned, ...extras.mixed].map((topic) =>
       new CleanedHistory({
         world,
         clock,
@@ -111,10 +137,11 @@ export class ExtraParts {
       replicationFactor: topic.replicationFactor,
       config: settingsOf(topic),
     }));
-    if (this.#guarded === undefined) return cleaned;
+    const reborn = this.#reborn === undefined ? [] : [REBORN_TOPIC];
+    if (this.#guarded === undefined) return [...cleaned, ...reborn];
     const { name } = this.#guarded.topic;
     const guarded = { name, partitions: 1, replicationFactor: 3, config: {} };
-    return [...cleaned, guarded];
+    return [...cleaned, guarded, ...reborn];
   }
 
   /** Who works while faults happen. */
@@ -123,6 +150,8 @@ export class ExtraParts {
     return [
       ...this.#cleanedClients(),
       ...this.#schemaClients(),
+      ...this.#placementClients(),
+      ...this.#rebornClients(),
       ...internalSegmentBytes === undefined
         ? []
         : [new RememberingCommitter(this.#load, "remembering")],
@@ -132,12 +161,14 @@ export class ExtraParts {
   #cleanedClients(): Client[] {
     const load = this.#load;
     return this.#histories.flatMap((history) => {
-      const { isErased, readsOver } = history.topic;
+      const { isErased, isTransactional, readsOver } = history.topic;
       const Reader = readsOver === "http"
         ? CleanedHttpReader
         : CleanedKafkaReader;
       return [
-        new KeyedProducer(load, history),
+        isTransactional
+          ? new KeyedTransactor(load, history)
+          : new KeyedProducer(load, history),
         new Reader(load, `reader of ${history.name}`, history),
         ...isErased
           ? [new Eraser(load, `eraser of ${history.name}`, history)]
@@ -154,6 +185,32 @@ export class ExtraParts {
       new GuardedHttpProducer(load, guarded),
       new GuardedKafkaProducer(load, guarded),
     ];
+  }
+
+  #rebornClients(): Client[] {
+    const load = this.#load;
+    const reborn = this.#reborn;
+    return reborn === undefined ? [] : [
+      new Rebirther(load, "rebirther"),
+      new RebornHttpProducer(load, reborn),
+      new RebornKafkaProducer(load, reborn),
+      new RebornReader(load, reborn),
+    ];
+  }
+
+  #placementClients(): Client[] {
+    const load = this.#load;
+    const { reassigners, hasUndertaker } = this.#extras;
+    const clients: Client[] = Array.from(
+      { length: reassigners },
+      (_, i) => new Reassigner(load, `reassigner-${i + 1}`),
+    );
+    // Where there are only as many brokers as replicas none can be emptied.
+    if (!hasUndertaker || load.cluster.machines.length < 4) return clients;
+    const { faults, topics } = this.#plan;
+    const mayLoseDisks = topics.every(({ level }) => level === "disk") &&
+      !faults.some((name) => COSTS_DISKS.has(name));
+    return [...clients, new Undertaker(load, "undertaker", { mayLoseDisks })];
   }
 
   beginFaults(): void {
@@ -185,7 +242,8 @@ export class ExtraParts {
       const reason = this.#replicas.disagreement(history);
       if (reason !== undefined) return `${history.name}: ${reason}`;
     }
-    return undefined;
+    const { cluster, facts: { placement } } = this.#load;
+    return placement.disagreement() ?? strangeFolder(cluster, placement);
   }
 
   /** Once the cluster rests: what is there, and whether that is right. */
@@ -202,17 +260,19 @@ export class ExtraParts {
         },
       )
     );
-    const guarded = this.#guarded;
-    if (guarded === undefined) return cleaned;
-    const last = new Errand(
-      this.#load,
-      `last reader of ${guarded.topic.name}`,
-      async (client) => {
-        const found: FoundRecord[] = [];
-        await readToEnd(client, guarded, found);
-        guarded.checkAll(found);
-      },
-    );
-    return [...cleaned, last];
+    const others = [this.#guarded, this.#reborn]
+      .filter((history) => history !== undefined)
+      .map((history) =>
+        new Errand(
+          this.#load,
+          `last reader of ${history.topic.name}`,
+          async (client) => {
+            const found: FoundRecord[] = [];
+            await readToEnd(client, history, found);
+            history.checkAll(found);
+          },
+        )
+      );
+    return [...cleaned, ...others];
   }
 }

@@ -6,6 +6,7 @@
 import type { PartitionFact, TopicFact } from "../../broker/cluster/facts.ts";
 import type { Cluster, Machine } from "./cluster.ts";
 import type { History, PartitionHistory } from "./history.ts";
+import { PlacementWatch } from "./placement_watch.ts";
 import { endOf } from "./replica_files.ts";
 import type { World } from "./world.ts";
 
@@ -16,6 +17,7 @@ interface Version {
 }
 
 export class FactsWatch {
+  readonly placement: PlacementWatch;
   readonly #world: World;
   readonly #cluster: Cluster;
   readonly #history: History;
@@ -32,6 +34,7 @@ export class FactsWatch {
     this.#world = world;
     this.#cluster = cluster;
     this.#history = history;
+    this.placement = new PlacementWatch(world, cluster);
     cluster.metadata.listen(() => this.#follow());
   }
 
@@ -64,12 +67,20 @@ export class FactsWatch {
       .map(({ fact }) => fact);
   }
 
+  /** The machine's disk was replaced: where it counts, it has no copy. */
+  noteWiped({ id, wipedPartitions }: Machine): void {
+    for (const { name, fact: { isr, eligible = [] } } of this.all()) {
+      if ([...isr, ...eligible].includes(id)) wipedPartitions.add(name);
+    }
+  }
+
   #follow(): void {
     const { changes, revision } = this.#cluster.metadata.readPage(
       this.#revision,
     );
     this.#revision = revision + 1;
     for (const { event } of changes) {
+      this.placement.take(event);
       if (event.kind === "delete") {
         if (event.key === "/controller") this.#setController(0);
         continue;

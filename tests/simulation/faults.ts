@@ -224,8 +224,11 @@ const FAULTS = {
     // Nobody changes disks within a lease, in which the old one still counts.
     world.schedule(random.between(2000, 4000), () => {
       // One that is not ready may have to tell that it lost its page cache.
-      const isOnlyCopy = [...facts.all()].some(({ fact }) => {
+      const isOnlyCopy = [...facts.all()].some(({ name, fact }) => {
         const { isr, eligible = [] } = fact;
+        const counts = [...isr, ...eligible].includes(machine.id);
+        // The others may lose theirs with their power, and count on this one.
+        if (counts && name.startsWith("cache-")) return true;
         const others = isr.filter((id) =>
           id !== machine.id && cluster.machines[id - 1].running !== undefined
         );
@@ -237,19 +240,42 @@ const FAULTS = {
       // It may have run again meanwhile.
       const offSinceMs = machine.uncleanEnds.at(-1)?.atMs ?? world.nowMs;
       const isOffForLong = !machine.isOn && world.nowMs - offSinceMs > 1900;
-      const mayGo = isOffForLong && !isOnlyCopy && !isSecond &&
+      const mayGo = isOffForLong && !machine.isGone && !isOnlyCopy &&
+        !isSecond &&
         !context.isOver;
       if (mayGo) {
         world.say("FAULT", `${machine.name} has a new disk`);
         cluster.replaceDisk(machine);
-        for (const { name, fact: { isr, eligible = [] } } of facts.all()) {
-          if ([...isr, ...eligible].includes(machine.id)) {
-            machine.wipedPartitions.add(name);
-          }
-        }
+        facts.noteWiped(machine);
       }
       switchOn(cluster, machine);
     });
+  },
+
+  /**
+   * The controller dies, or stands still, at one step after the other by which
+   * replicas begin or cease to move; somebody else goes on from there.
+   */
+  moveSteps: (context) => {
+    const { world, cluster, facts, random } = context;
+    let left = random.integer(1, 4);
+    world.say("FAULT", `the controller is watched for ${left} moves`);
+    const watch = () =>
+      facts.placement.onNextMove(() => {
+        if (context.isOver) return;
+        const machine = cluster.machines[facts.controller - 1];
+        const isKilled = random.chance(0.6);
+        world.schedule(random.pick([0, 0, 1, 5, 30]), () => {
+          if (context.isOver) return;
+          if (--left > 0) watch();
+          if (machine === undefined) return;
+          world.say("FAULT", `${machine.name} is met in the middle of a move`);
+          if (isKilled) return cluster.kill(machine);
+          machine.process?.pause();
+          world.schedule(pauseLengthMs(random), () => resume(machine));
+        });
+      });
+    watch();
   },
 
   clientSplit: (context) => {
@@ -279,7 +305,7 @@ const FAULTS = {
 export type FaultName = keyof typeof FAULTS;
 
 /** Those that only plans for one danger have (`plans.ts`). */
-const NAMED_ONLY: ReadonlySet<FaultName> = new Set(["onePower"]);
+const NAMED_ONLY: ReadonlySet<FaultName> = new Set(["onePower", "moveSteps"]);
 
 export const FAULT_NAMES: readonly FaultName[] =
   (Object.keys(FAULTS) as FaultName[]).filter((name) => !NAMED_ONLY.has(name));

@@ -3,6 +3,7 @@
  * Pure; what a seed decides by itself is `plan.ts`'s, and stays but for what is
  * said here.
  */
+import { mixedTopicOf } from "./extras.ts";
 import type { FaultName } from "./faults.ts";
 import type { TopicSpec } from "./history.ts";
 import { type Plan, planOf } from "./plan.ts";
@@ -142,6 +143,48 @@ const MAKERS = {
     durationMs: 8_000,
   }),
 
+  /** Brokers come and go for good, replicas with them. */
+  members: (random, plan) => ({
+    brokers: random.pick([4, 5]),
+    topics: [
+      topic("disk", 0, 3),
+      topic("disk", 1, random.pick([1, 2, 3])),
+    ],
+    operators: random.chance(0.3) ? 1 : 0,
+    faults: some(random, 4, [
+      "kill",
+      "pause",
+      "storeSplit",
+      "restart",
+      "split",
+      "powerLoss",
+      "slowNetwork",
+      "moveSteps",
+    ]),
+    meanFaultGapMs: random.pick([300, 700]),
+    durationMs: 9_000,
+    extras: {
+      ...plan.extras,
+      reassigners: random.chance(0.3) ? 1 : 0,
+      hasUndertaker: true,
+    },
+  }),
+
+  /** At each step of a move the controller dies, or stands still. */
+  interrupted: (random, plan) => ({
+    brokers: random.pick([4, 5]),
+    topics: onDisk(plan),
+    operators: 1,
+    faults: [
+      "moveSteps",
+      "moveSteps",
+      ...some(random, 2, ["kill", "storeSplit", "powerLoss", "slowNetwork"]),
+    ],
+    meanFaultGapMs: random.pick([200, 500]),
+    durationMs: 8_000,
+    extras: { ...plan.extras, reassigners: random.pick([0, 1, 2]) },
+  }),
+
   /** Several producers with transactions, whose coordinators go. */
   transactions: (random, plan) => ({
     topics: onDisk(plan),
@@ -177,6 +220,53 @@ const MAKERS = {
       "slowNetwork",
     ]),
     meanFaultGapMs: random.pick([300, 700]),
+  }),
+
+  /** Logs that are compacted and more, and replicas of them that move. */
+  cleaning: (random, plan) => ({
+    topics: onDisk(plan).slice(0, 1),
+    httpProducers: 0,
+    operators: random.chance(0.2) ? 1 : 0,
+    faults: some(random, 4, [
+      "kill",
+      "pause",
+      "storeSplit",
+      "split",
+      "restart",
+      "powerLoss",
+      "deathInWrite",
+      "diskFull",
+      "slowDisk",
+      "clockJump",
+    ]),
+    meanFaultGapMs: random.pick([250, 600]),
+    pauseMs: 15,
+    durationMs: 8_000,
+    extras: {
+      ...plan.extras,
+      mixed: [mixedTopicOf(random)],
+      reassigners: random.chance(0.3) ? 1 : 0,
+    },
+  }),
+
+  /** A topic is deleted and made again, while brokers are down, or late. */
+  reborn: (random, plan) => ({
+    topics: onDisk(plan).slice(0, 1),
+    faults: some(random, 4, [
+      "kill",
+      "pause",
+      "storeSplit",
+      "split",
+      "restart",
+      "powerLoss",
+      "deathInWrite",
+      "slowNetwork",
+      "slowDisk",
+    ]),
+    meanFaultGapMs: random.pick([250, 600]),
+    pauseMs: 15,
+    durationMs: 8_000,
+    extras: { ...plan.extras, hasReborn: true },
   }),
 
   /** Disks that are full, slow, or fail, and the ends that these bring. */

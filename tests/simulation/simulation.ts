@@ -144,6 +144,7 @@ class Simulation {
       world,
       cluster: this.#cluster,
       checks: this.#checks,
+      facts: this.#facts,
       topics: [...this.plan.topics],
       isOver: false,
       pauseMs: this.plan.pauseMs,
@@ -157,10 +158,9 @@ class Simulation {
     this.#extras = new ExtraParts({
       world,
       cluster: this.#cluster,
-      facts: this.#facts,
       history: this.#history,
       load: this.#load,
-      extras: this.plan.extras,
+      plan: this.plan,
     });
   }
 

@@ -5,7 +5,7 @@
  * compacted away has a later record of its key, and no offset is used twice.
  * Refuses to look inside the brokers.
  */
-import type { CleanedTopic } from "../extras.ts";
+import { type CleanedTopic, isCompacted, isKeptByAge } from "../extras.ts";
 import type { World } from "../world.ts";
 import type { LatestClock } from "./latest_clock.ts";
 
@@ -26,7 +26,7 @@ interface Known extends KeyedRecord {
   isAcknowledged: boolean;
 }
 
-/** A reader passed over these at that time. */
+/** These were not there, any more, at that time: a reader passed over them. */
 interface Passed {
   readonly from: number;
   readonly to: number;
@@ -49,6 +49,8 @@ export class CleanedHistory {
   /** When values were first sent. */
   readonly #sentMs = new Map<string, number>();
   readonly #passed: Passed[] = [];
+  /** Offsets of what is in transactions that were aborted. */
+  readonly #aborted = new Set<number>();
   /** Deletion up to there was asked for. */
   #mayBeErasedTo = 0;
   /** Deletion up to there was acknowledged. */
@@ -93,6 +95,15 @@ export class CleanedHistory {
     this.#note(record, sentMs, true);
   }
 
+  /** In a transaction that its producer aborts from now on: never to be read. */
+  aborting(records: readonly PlacedRecord[]): void {
+    for (const { offset } of records) this.#aborted.add(offset);
+  }
+
+  isAborted(offset: number): boolean {
+    return this.#aborted.has(offset);
+  }
+
   read(record: PlacedRecord): void {
     this.#note(record, this.#sentOf(record), false);
   }
@@ -119,6 +130,11 @@ export class CleanedHistory {
     for (const [offset, known] of this.#known) {
       if (offset < this.#rightStart || offset >= start) continue;
       if (offset < granted || this.#isOld(known)) continue;
+      // It may have been compacted away before what was around it went.
+      if (isCompacted(this.topic)) {
+        this.#gone(offset, offset + 1);
+        continue;
+      }
       this.#violated(
         `the log of ${who} begins at ${start}, and record ${offset} ` +
           `("${known.value}") may not be gone`,
@@ -130,13 +146,15 @@ export class CleanedHistory {
   /** A reader at `from`, above the log start, got the record at `to` next. */
   passedOver(from: number, to: number): void {
     if (from >= to) return;
+    if (isCompacted(this.topic)) return this.#gone(from, to);
+    this.#violated(`a reader at ${from} got ${to} next`);
+  }
+
+  /** Whether that is right will be known once all is that was stored. */
+  #gone(from: number, to: number): void {
     const { world, clock } = this.#options;
     const at = { atMs: world.nowMs, latestWallMs: clock.wallMs };
-    if (this.topic.policy === "compact") {
-      this.#passed.push({ from, to, ...at });
-      return;
-    }
-    this.#violated(`a reader at ${from} got ${to} next`);
+    this.#passed.push({ from, to, ...at });
   }
 
   /** `found`: all that is readable in the end, from `start` to the end. */
@@ -162,12 +180,17 @@ export class CleanedHistory {
         this.#checkGone(offset, known, atMs, latestWallMs);
       }
     }
-    if (this.topic.policy === "compact") this.#checkLastValues(found);
+    if (isCompacted(this.topic)) this.#checkLastValues(found);
     this.#checkOnce(found);
   }
 
   #note(record: PlacedRecord, sentMs: number, isAcknowledged: boolean): void {
     const { offset, key, value, timestampMs } = record;
+    if (this.#aborted.has(offset)) {
+      return this.#violated(
+        `offset ${offset} is read as "${value}", of a transaction that is aborted`,
+      );
+    }
     const known = this.#known.get(offset);
     this.#end = Math.max(this.#end, offset + 1);
     if (known === undefined) {
@@ -189,16 +212,19 @@ export class CleanedHistory {
     const granted = Math.max(this.#mayBeErasedTo, this.#isTooLongTo);
     if (offset >= this.#rightStart || offset < granted) return;
     if (this.#isOld(known)) return;
+    if (isCompacted(this.topic)) return this.#gone(offset, offset + 1);
     this.#violated(
       `record ${offset} ("${known.value}") was acknowledged or read, and a ` +
         `log begins at ${this.#rightStart}`,
     );
   }
 
-  #isOld({ timestampMs }: KeyedRecord): boolean {
-    const { policy, retentionMs } = this.topic;
-    return policy === "time" &&
-      this.#options.clock.wallMs - timestampMs > retentionMs;
+  #isOld(
+    { timestampMs }: KeyedRecord,
+    latestWallMs = this.#options.clock.wallMs,
+  ): boolean {
+    return isKeptByAge(this.topic) &&
+      latestWallMs - timestampMs > this.topic.retentionMs;
   }
 
   #sentOf({ value }: KeyedRecord): number {
@@ -215,9 +241,13 @@ export class CleanedHistory {
   ): void {
     const what = known.isAcknowledged ? "acknowledged" : "read";
     const record = `record ${offset} ("${known.key}" "${known.value}")`;
-    if (this.topic.policy !== "compact") {
+    if (!isCompacted(this.topic)) {
       return this.#violated(`${record} was ${what} and is lost`);
     }
+    // By age all of a stretch goes, from the start of the log.
+    const isBelowStart = offset < this.#rightStart;
+    if (isBelowStart && offset < this.#mayBeErasedTo) return;
+    if (isBelowStart && this.#isOld(known, latestWallMs)) return;
     if (known.value === null && this.#mayForget(known)) return;
     const { minCompactionLagMs } = this.topic;
     if (latestWallMs - known.timestampMs <= minCompactionLagMs) {
@@ -262,6 +292,8 @@ export class CleanedHistory {
     for (const [key, [offset, known]] of stored) {
       const record = last.get(key);
       if (record !== undefined && record.offset >= offset) continue;
+      const hasGone = offset < this.#rightStart && record === undefined;
+      if (hasGone) continue;
       const isForgotten = known.value === null && this.#mayForget(known);
       if (isForgotten && record === undefined) continue;
       // A replica that was away for longer than tombstones stay missed it.

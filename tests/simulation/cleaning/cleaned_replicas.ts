@@ -10,6 +10,7 @@ import {
 import { decodeRecords } from "../../../storage/log/record_batch.ts";
 import type { PartitionReplica } from "../../../broker/replication/partition_replica.ts";
 import type { Cluster, Machine } from "../cluster.ts";
+import { isCompacted, isKeptByAge } from "../extras.ts";
 import type { FactsWatch } from "../facts_watch.ts";
 import type { World } from "../world.ts";
 import type { CleanedHistory } from "./cleaned_history.ts";
@@ -76,7 +77,8 @@ export class CleanedReplicas {
     const oldest = log.findByTimestamp(0, log.logEndOffset)?.timestampMs;
     const ageMs = oldest === undefined ? 0 : process!.clock.nowMs() - oldest;
     // Those that came within a segment's age of each other go together.
-    return policy === "time" && log.segmentCount > 1 && ageMs > 2 * retentionMs
+    const isTooOld = isKeptByAge(history.topic) && ageMs > 2 * retentionMs;
+    return isTooOld && log.segmentCount > 1
       ? `holds a record that is ${ageMs} ms old`
       : undefined;
   }
@@ -104,7 +106,7 @@ export class CleanedReplicas {
         const start = Math.max(one.start, other.start);
         const fault = differenceOf(one.contents, other.contents, {
           start,
-          isCompacted: history.topic.policy === "compact",
+          isCompacted: isCompacted(history.topic),
           mayBeForgotten: (key, offset) => history.mayBeForgotten(key, offset),
         });
         if (fault === undefined) continue;
@@ -151,8 +153,10 @@ function differenceOf(
   return undefined;
 }
 
-function contentsOf(machine: Machine, { topic }: CleanedHistory): Contents {
+/** What readers get: neither markers nor what is aborted. */
+function contentsOf(machine: Machine, history: CleanedHistory): Contents {
   const { files } = machine.disk;
+  const { topic } = history;
   const paths = files.pathsIn(`/data/${machine.name}/${topic.name}_0`)
     .filter((path) => path.endsWith(".log")).sort();
   const contents: Contents = new Map();
@@ -160,9 +164,13 @@ function contentsOf(machine: Machine, { topic }: CleanedHistory): Contents {
     const bytes = files.currentBytes(path)!;
     let position = 0;
     while (bytes.length - position >= BATCH_HEADER_BYTES) {
-      const { sizeBytes } = readBatchHeader(bytes, position);
+      const { sizeBytes, isControl } = readBatchHeader(bytes, position);
       const batch = bytes.slice(position, position + sizeBytes);
+      position += sizeBytes;
+      if (isControl) continue;
       for (const record of decodeRecords(batch)) {
+        // Each replica lets them go when it comes to it.
+        if (history.isAborted(record.offset)) continue;
         const key = decoder.decode(record.key ?? new Uint8Array());
         const value = record.value === null
           ? " deleted"
@@ -170,7 +178,6 @@ function contentsOf(machine: Machine, { topic }: CleanedHistory): Contents {
         const text = `${record.timestampMs} "${key}"${value}`;
         contents.set(record.offset, { key, text });
       }
-      position += sizeBytes;
     }
   }
   return contents;

@@ -9,6 +9,7 @@ import {
   decodeRecords,
   iterateBatches,
 } from "../../../storage/log/record_batch.ts";
+import type { BatchHeader } from "../../../storage/log/batch_header.ts";
 import type { CleanedHistory } from "../cleaning/cleaned_history.ts";
 import type { Load } from "./client.ts";
 import { KafkaClient } from "./kafka_client.ts";
@@ -16,6 +17,29 @@ import { KafkaClient } from "./kafka_client.ts";
 const decoder = new TextDecoder();
 /** ListOffsets' name for the first offset that can be read. */
 const EARLIEST = -2;
+const READ_COMMITTED = 1;
+
+interface AbortedTransaction {
+  readonly producerId: number;
+  readonly firstOffset: number;
+}
+
+/** As Kafka's clients leave out what is aborted: of batches in order (KIP-98). */
+function hiding(
+  transactions: readonly AbortedTransaction[],
+): (header: BatchHeader) => boolean {
+  const aborted = transactions.toSorted((one, other) =>
+    one.firstOffset - other.firstOffset
+  );
+  const producers = new Set<number>();
+  return ({ isControl, isTransactional, producerId, lastOffset }) => {
+    while (aborted.length > 0 && aborted[0].firstOffset <= lastOffset) {
+      producers.add(aborted.shift()!.producerId);
+    }
+    if (isControl) producers.delete(producerId);
+    return isControl || (isTransactional && producers.has(producerId));
+  };
+}
 
 export class CleanedKafkaReader extends KafkaClient {
   readonly #history: CleanedHistory;
@@ -43,6 +67,7 @@ export class CleanedKafkaReader extends KafkaClient {
     const answer = await this.#askLeader(fetchApi, 11, {
       maxWaitMs: 100,
       minBytes: 1,
+      isolationLevel: READ_COMMITTED,
       topics: [{
         topic,
         partitions: [{
@@ -58,7 +83,8 @@ export class CleanedKafkaReader extends KafkaClient {
       return false;
     }
     this.#history.startsAt(result.logStartOffset, this.name);
-    this.#take(result.records ?? new Uint8Array(), offset);
+    const aborted = result.abortedTransactions ?? [];
+    this.#take(result.records ?? new Uint8Array(), offset, aborted);
     if (this.process.random.chance(0.1)) this.#offset = undefined;
     return true;
   }
@@ -90,10 +116,16 @@ export class CleanedKafkaReader extends KafkaClient {
       undefined;
   }
 
-  #take(bytes: Uint8Array, from: number): void {
+  #take(
+    bytes: Uint8Array,
+    from: number,
+    aborted: readonly AbortedTransaction[],
+  ): void {
     let position = from;
+    const isHidden = hiding(aborted);
     for (const batch of iterateBatches(bytes)) {
-      for (const record of decodeRecords(batch.bytes)) {
+      const records = isHidden(batch.header) ? [] : decodeRecords(batch.bytes);
+      for (const record of records) {
         const { offset, timestampMs } = record;
         if (offset < position) continue;
         this.#history.passedOver(position, offset);

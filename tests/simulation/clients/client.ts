@@ -5,6 +5,7 @@
 import type { Environment } from "../../../broker/environment.ts";
 import type { Checks } from "../checks.ts";
 import type { Cluster } from "../cluster.ts";
+import type { FactsWatch } from "../facts_watch.ts";
 import type { TopicSpec } from "../history.ts";
 import type { SimulatedProcess } from "../process.ts";
 import type { ReceiptChecks } from "../receipt_checks.ts";
@@ -15,6 +16,8 @@ export interface Load {
   readonly world: World;
   readonly cluster: Cluster;
   readonly checks: Checks;
+  /** What the metadata says, for those who judge answers by it. */
+  readonly facts: FactsWatch;
   /** That are there; more may come. */
   readonly topics: TopicSpec[];
   /** Nothing new is begun; what was begun is brought to its end. */
@@ -66,8 +69,9 @@ export abstract class Client {
     return this.process.sleep(this.process.random.between(30, 250));
   }
 
-  /** Any broker, whether it runs or not. */
+  /** Any broker, whether it runs or not; none that is out of service. */
   anyMachine() {
-    return this.process.random.pick(this.load.cluster.machines);
+    const { machines } = this.load.cluster;
+    return this.process.random.pick(machines.filter(({ isGone }) => !isGone));
   }
 }

@@ -1,10 +1,8 @@
 /**
- * Produces records with keys over HTTP to a topic whose log is cleaned, some at a
- * time, now and then a tombstone. With an identity it sends the same again until
- * it is stored; without one it sends some requests at a time, and soon goes on
- * with what is next, so that a later record of a key may be one that is never
- * committed. Values are
- * `<name>:<number>:<padding>`.
+ * Produces records with keys over HTTP to a topic whose log is cleaned. With an
+ * identity it sends the same again until it is stored; without one it sends some
+ * requests at a time, and soon goes on with what is next, so that a later record
+ * of a key may be one that is never committed.
  */
 import type {
   ProducedMessage,
@@ -16,10 +14,8 @@ import type {
 } from "../cleaning/cleaned_history.ts";
 import type { Load } from "./client.ts";
 import { HttpClient } from "./http_client.ts";
+import { KeyedRecords } from "./keyed_records.ts";
 
-/** Records of all keys after which a key is written no more, and a new one is. */
-const RECORDS_PER_KEY = 4;
-const PADDING = "-".repeat(40);
 /** What a client tries again by itself, besides all that is 503. */
 const TRANSIENT = new Set([
   "UNKNOWN_TOPIC_OR_PARTITION",
@@ -29,15 +25,16 @@ const TRANSIENT = new Set([
 export class KeyedProducer extends HttpClient {
   readonly #history: CleanedHistory;
   readonly #isIdempotent: boolean;
+  readonly #records: KeyedRecords;
   #identity: Omit<ProducerIdentity, "sequence"> | undefined;
   #sequence = 0;
-  #number = 0;
 
   constructor(load: Load, history: CleanedHistory) {
     const { name, isIdempotent } = history.topic;
     super(load, `${isIdempotent ? "idempotent" : "plain"}-${name}`);
     this.#history = history;
     this.#isIdempotent = isIdempotent;
+    this.#records = new KeyedRecords(this, history.topic);
   }
 
   override async run(): Promise<void> {
@@ -52,27 +49,10 @@ export class KeyedProducer extends HttpClient {
         ? 1
         : this.process.random.pick([1, 1, 3]);
       await Promise.all(
-        Array.from({ length: count }, () => this.#store(this.#newRecords())),
+        Array.from({ length: count }, () => this.#store(this.#records.next())),
       );
       await this.pause(2);
     }
-  }
-
-  #newRecords(): KeyedRecord[] {
-    const { random, clock } = this.process;
-    const { keys, policy } = this.#history.topic;
-    const timestampMs = clock.nowMs();
-    const count = random.integer(2, 12);
-    return Array.from({ length: count }, () => {
-      const isTombstone = policy === "compact" && random.chance(0.1);
-      const value = `${this.name}:${++this.#number}:${PADDING}`;
-      const oldest = Math.floor(this.#number / RECORDS_PER_KEY);
-      return {
-        key: `key-${oldest + random.integer(1, keys)}`,
-        value: isTombstone ? null : value,
-        timestampMs,
-      };
-    });
   }
 
   /** What became of a tombstone must be known: nobody can tell it by reading. */
@@ -98,7 +78,7 @@ export class KeyedProducer extends HttpClient {
     };
     const sentMs = this.nowMs;
     this.#history.sending(records.map(({ value }) => value));
-    this.doing = `producing up to ${this.#number} to ${name}`;
+    this.doing = `producing up to ${this.#records.number} to ${name}`;
     for (;;) {
       const answer = await this.call("POST", "/produce", body);
       if (answer?.status === 200) {

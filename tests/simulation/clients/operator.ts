@@ -71,7 +71,17 @@ export class Operator extends HttpClient {
       topic.replicationFactor,
       replicationFactor,
     );
-    await this.#ask("PATCH", `/v1/topics/${topic.name}`, { replicationFactor });
+    const askedMs = this.nowMs;
+    const path = `/v1/topics/${topic.name}`;
+    const status = await this.#ask("PATCH", path, { replicationFactor });
+    if (status !== 200) return;
+    const { placement } = this.load.facts;
+    const factors = placement.factorsSince(topic.name, askedMs);
+    if (factors.includes(replicationFactor)) return;
+    this.load.world.violated(
+      `topic "${topic.name}" is said to have ${replicationFactor} replicas, ` +
+        `and the metadata says ${factors}`,
+    );
   }
 
   async #makeTopic(): Promise<void> {
@@ -122,7 +132,7 @@ export class Operator extends HttpClient {
     method: "POST" | "DELETE" | "PATCH",
     path: string,
     body?: unknown,
-  ): Promise<void> {
+  ): Promise<number | undefined> {
     const answer = await this.call(method, path, body);
     const detail = answer === undefined
       ? "no answer"
@@ -134,6 +144,7 @@ export class Operator extends HttpClient {
           `${answer.status}: ${answer.body?.detail}`,
       );
     }
+    return answer?.status;
   }
 
   /** Until it is done, or was done already. */

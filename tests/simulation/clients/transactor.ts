@@ -1,22 +1,11 @@
 /**
  * Produces in transactions over the Kafka protocol: each has a record in every
- * partition of its topic and is committed or aborted. Owns the protocol's steps
- * and what became of each transaction: all of it is to be read, or nothing.
+ * partition of its topic and is committed or aborted. Owns what became of each
+ * transaction: all of it is to be read, or nothing.
  */
-import { addPartitionsToTxnApi } from "../../../broker/kafka/messages/add_partitions_to_txn.ts";
-import { endTxnApi } from "../../../broker/kafka/messages/end_txn.ts";
-import { findCoordinatorApi } from "../../../broker/kafka/messages/find_coordinator.ts";
-import { initProducerIdApi } from "../../../broker/kafka/messages/init_producer_id.ts";
-import { produceApi } from "../../../broker/kafka/messages/produce.ts";
-import type { Api } from "../../../broker/kafka/codec/api.ts";
-import { RecordBatchBuilder } from "../../../storage/log/record_batch_builder.ts";
 import type { TopicSpec } from "../history.ts";
 import type { Load } from "./client.ts";
-import { KafkaClient } from "./kafka_client.ts";
-
-const encoder = new TextEncoder();
-/** Longer than any simulation: nobody but the client ends a transaction. */
-const TIMEOUT_MS = 60_000;
+import { TransactionalClient } from "./transactional_client.ts";
 
 /** What the client was told of its transactions, by their numbers. */
 export class TransactionHistory {
@@ -46,12 +35,9 @@ export class TransactionHistory {
   }
 }
 
-export class Transactor extends KafkaClient {
+export class Transactor extends TransactionalClient {
   readonly #topic: TopicSpec;
   readonly #history: TransactionHistory;
-  #coordinator: string | undefined;
-  #identity = { producerId: -1, producerEpoch: -1 };
-  readonly #sequences = new Map<number, number>();
   #number = 0;
 
   constructor(
@@ -66,7 +52,7 @@ export class Transactor extends KafkaClient {
   }
 
   override async run(): Promise<void> {
-    await this.#begin();
+    await this.begin();
     while (!this.load.isOver) {
       await this.#transact(++this.#number);
       this.doing = "nothing";
@@ -74,45 +60,15 @@ export class Transactor extends KafkaClient {
     }
   }
 
-  async #begin(): Promise<void> {
-    this.doing = "asking for a producer id";
-    const answer = await this.#coordinated(initProducerIdApi, 4, {
-      transactionalId: this.name,
-      transactionTimeoutMs: TIMEOUT_MS,
-    }, ({ errorCode }) => errorCode);
-    this.#identity = answer;
-    this.#sequences.clear();
-  }
-
   async #transact(number: number): Promise<void> {
-    const { producerId, producerEpoch } = this.#identity;
-    const partitions = Array.from(
-      { length: this.#topic.partitions },
-      (_, i) => i,
-    );
+    const { name, partitions: count } = this.#topic;
+    const partitions = Array.from({ length: count }, (_, i) => i);
     this.doing = `adding partitions to transaction ${number}`;
-    await this.#coordinated(
-      addPartitionsToTxnApi,
-      3,
-      {
-        v3AndBelowTransactionalId: this.name,
-        v3AndBelowProducerId: producerId,
-        v3AndBelowProducerEpoch: producerEpoch,
-        v3AndBelowTopics: [{ name: this.#topic.name, partitions }],
-      },
-      (answer) =>
-        answer.resultsByTopicV3AndBelow.flatMap((one) => one.resultsByPartition)
-          .find((one) => one.partitionErrorCode !== 0)?.partitionErrorCode ?? 0,
-    );
-    for (const partition of partitions) await this.#produce(number, partition);
+    await this.addPartitions(name, partitions);
+    for (const partition of partitions) await this.#store(number, partition);
     const committed = this.process.random.chance(0.7);
     this.doing = `ending transaction ${number}`;
-    await this.#coordinated(endTxnApi, 3, {
-      transactionalId: this.name,
-      producerId,
-      producerEpoch,
-      committed,
-    }, ({ errorCode }) => errorCode);
+    await this.end(committed);
     this.#history[committed ? "committed" : "aborted"].add(
       this.#valueOf(number),
     );
@@ -123,95 +79,14 @@ export class Transactor extends KafkaClient {
     return `${this.name}:${number}`;
   }
 
-  async #produce(number: number, partition: number): Promise<void> {
-    const { name: topic } = this.#topic;
-    const sequence = this.#sequences.get(partition) ?? 0;
+  async #store(number: number, partition: number): Promise<void> {
+    const topic = this.#topic.name;
     const value = this.#valueOf(number);
-    const builder = new RecordBatchBuilder({
-      ...this.#identity,
-      baseSequence: sequence,
-      transactional: true,
-    });
-    builder.add({
-      key: null,
-      value: encoder.encode(value),
-      headers: [],
-      timestampMs: this.process.clock.nowMs(),
-    });
-    const bytes = builder.build();
     this.doing = `producing in transaction ${number} to partition ${partition}`;
     const sentMs = this.nowMs;
-    for (;;) {
-      const leader = await this.leaderOf(topic, partition);
-      const answer = leader && await this.request(leader, produceApi, 9, {
-        transactionalId: this.name,
-        acks: -1,
-        timeoutMs: 2_000,
-        topicData: [{
-          name: topic,
-          partitionData: [{ index: partition, records: bytes }],
-        }],
-      });
-      const result = answer
-        ? answer.responses[0].partitionResponses[0]
-        : undefined;
-      if (result?.errorCode === 0) {
-        const offset = result.baseOffset;
-        this.load.checks.acknowledged({
-          topic,
-          partition,
-          offset,
-          value,
-          sentMs,
-        });
-        break;
-      }
-      this.forgetLeader(topic, partition);
-      this.#complain(result?.errorCode);
-      await this.backOff();
-    }
-    this.#sequences.set(partition, sequence + 1);
-  }
-
-  /** Asks the coordinator until it has done it. */
-  async #coordinated<RequestIn, Response>(
-    api: Api<unknown, RequestIn, Response, unknown>,
-    version: number,
-    body: RequestIn,
-    errorOf: (answer: Response) => number,
-  ): Promise<Response> {
-    for (;;) {
-      const coordinator = this.#coordinator ?? await this.#find();
-      const answer = coordinator === undefined
-        ? undefined
-        : await this.request(coordinator, api, version, body);
-      const errorCode = answer === undefined ? undefined : errorOf(answer);
-      if (answer !== undefined && errorCode === 0) return answer;
-      const code = errorCode === undefined ? undefined : this.codeOf(errorCode);
-      if (code !== "CONCURRENT_TRANSACTIONS") this.#coordinator = undefined;
-      this.#complain(errorCode);
-      await this.backOff();
-    }
-  }
-
-  #complain(errorCode: number | undefined): void {
-    const code = errorCode === undefined ? undefined : this.codeOf(errorCode);
-    if (code === undefined) return;
-    this.say(`${this.doing}: ${code}`);
-    if (this.isRetriable(code)) return;
-    this.load.world.violated(
-      `${this.name} was refused for good while ${this.doing}: ${code}`,
-    );
-  }
-
-  async #find(): Promise<string | undefined> {
-    const answer = await this.request(
-      this.anyMachine().name,
-      findCoordinatorApi,
-      3,
-      { key: this.name, keyType: 1 },
-    );
-    if (answer?.errorCode === 0) this.#coordinator = answer.host;
-    return this.#coordinator;
+    const timestampMs = this.process.clock.nowMs();
+    const record = { key: null, value, timestampMs };
+    const offset = await this.produce(topic, partition, [record]);
+    this.load.checks.acknowledged({ topic, partition, offset, value, sentMs });
   }
 }
