@@ -82,8 +82,12 @@ class Failover implements AsyncDisposable {
     );
   }
 
-  /** Whether a message was acknowledged by this broker. */
-  async produce(broker: number, partition: number): Promise<boolean> {
+  /** Whether a message was acknowledged by this broker, in time. */
+  async produce(
+    broker: number,
+    partition: number,
+    timeoutMs = TRY_MS,
+  ): Promise<boolean> {
     const acknowledged = this.acknowledged[partition];
     const message = `${partition}: ${acknowledged.length} ${Math.random()}`;
     try {
@@ -91,7 +95,7 @@ class Failover implements AsyncDisposable {
         `${this.cluster.broker(broker).url}/produce`,
         { topic: TOPIC, partition, message },
         "POST",
-        AbortSignal.timeout(TRY_MS),
+        AbortSignal.timeout(timeoutMs),
       );
       if (status !== 200) return false;
       acknowledged.push({ message, offset: body.offset });
@@ -125,7 +129,7 @@ Deno.test("kill -9 of a leader: the others carry on, and it comes back", async (
   const { cluster } = failover;
   for (let count = 0; count < 30; count++) {
     const partition = count % PARTITIONS;
-    assert(await failover.produce(1 + count % 3, partition));
+    assert(await failover.produce(1 + count % 3, partition, DEADLINE_MS));
   }
   const victim = (await failover.partition(1))!.leader!;
   const others = [1, 2, 3].filter((id) => id !== victim);
@@ -142,8 +146,8 @@ Deno.test("kill -9 of a leader: the others carry on, and it comes back", async (
   const { leader, isr, leaderEpoch } = (await failover.partition(1))!;
   assert(others.includes(leader!), `${leader} leads`);
   for (const other of others) {
-    assert(await failover.produce(other, 0));
-    assert(await failover.produce(other, 2));
+    assert(await failover.produce(other, 0, DEADLINE_MS));
+    assert(await failover.produce(other, 2, DEADLINE_MS));
   }
   await failover.checkStored();
 
@@ -154,7 +158,7 @@ Deno.test("kill -9 of a leader: the others carry on, and it comes back", async (
   assertEquals(back.leader, victim);
   for (const id of [1, 2, 3]) {
     for (let partition = 0; partition < PARTITIONS; partition++) {
-      assert(await failover.produce(id, partition));
+      assert(await failover.produce(id, partition, DEADLINE_MS));
     }
   }
   await failover.checkStored();
@@ -164,7 +168,9 @@ Deno.test("A leader that was paused beyond its lease acknowledges nothing", asyn
   await using failover = await Failover.start();
   const { cluster } = failover;
   for (let count = 0; count < 30; count++) {
-    assert(await failover.produce(1 + count % 3, count % PARTITIONS));
+    assert(
+      await failover.produce(1 + count % 3, count % PARTITIONS, DEADLINE_MS),
+    );
   }
   const paused = (await failover.partition(0))!.leader!;
   const other = 1 + paused % 3;
@@ -219,6 +225,7 @@ Deno.test("A rolling restart under load is no error to any client", async () => 
     withNetwork: false,
     withSmallDisk: false,
     withEtcd: false,
+    isSupervised: false,
     hasPatientClients: false,
     flags: [],
     folder,
