@@ -48,8 +48,8 @@ export function partitionState(
   if (ills.isWithoutLeader) return "no leader";
   if (ills.isUnderMinIsr) return "under min.insync.replicas";
   if (ills.isUnderReplicated) return "under-replicated";
-  const isMoving = state?.adding?.length || state?.removing?.length;
-  return isMoving ? "moving" : "ok";
+  const { adding = [], removing = [] } = state ?? {};
+  return adding.length + removing.length > 0 ? "moving" : "ok";
 }
 
 export interface HealthRules {
