@@ -3,6 +3,7 @@ import type { Violation, WriterHistory } from "./history.ts";
 import type { FaultRecord, TortureResult } from "./torture.ts";
 
 const SHOWN_VIOLATIONS = 20;
+const NAME_WIDTH = 28;
 
 export function reportLines(result: TortureResult, seed: number): string[] {
   const { faults, violations, seconds, writers, readers, stored } = result;
@@ -16,9 +17,9 @@ export function reportLines(result: TortureResult, seed: number): string[] {
     ...writerTable(writers),
     "reader                          read",
     ...[...readers].map(([name, count]) =>
-      name.padEnd(28) + `${count}`.padStart(8)
+      name.padEnd(NAME_WIDTH) + `${count}`.padStart(8)
     ),
-    ...[...result.refusals].sort().map(([reason, count]) =>
+    ...[...result.refusals, ...result.notes].sort().map(([reason, count]) =>
       `${count} times ${reason}`
     ),
     `${stored} records are stored`,
@@ -31,13 +32,17 @@ export function reportLines(result: TortureResult, seed: number): string[] {
 /** By kind: how many, and how long partitions took nothing. */
 function faultTable(faults: readonly FaultRecord[]): string[] {
   const kinds = Map.groupBy(faults, ({ step }) => step.kind);
+  const width = Math.max(
+    NAME_WIDTH,
+    ...[...kinds.keys()].map(({ length }) => length),
+  );
   return [
-    "                               longest gap in ms     in sync after",
-    "fault                         count  median     max     median ms",
+    " ".repeat(width) + "   longest gap in ms     in sync after",
+    "fault".padEnd(width) + "  count  median     max     median ms",
     ...[...kinds].sort().map(([kind, records]) => {
       const gaps = records.map(({ gapMs }) => gapMs);
       const whole = records.flatMap(({ wholeMs }) => wholeMs ?? []);
-      return kind.padEnd(28) +
+      return kind.padEnd(width) +
         `${records.length}`.padStart(7) +
         median(gaps).padStart(8) +
         Math.max(...gaps).toFixed(0).padStart(8) +
@@ -51,7 +56,7 @@ function writerTable(writers: readonly WriterHistory[]): string[] {
   return [...clients].map(([name, histories]) => {
     const sum = (count: (history: WriterHistory) => number) =>
       `${histories.reduce((total, history) => total + count(history), 0)}`;
-    return name.padEnd(28) +
+    return name.padEnd(NAME_WIDTH) +
       sum(({ sentCount }) => sentCount).padStart(8) +
       sum(({ acknowledgedCount }) => acknowledgedCount).padStart(14);
   });

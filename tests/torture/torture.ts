@@ -10,7 +10,8 @@ import { Health } from "./health.ts";
 import type { WriterHistory } from "./history.ts";
 import { CommitWatch } from "./load/commit_watch.ts";
 import { libraryHttp, memberHttp, plainHttp, readHttp } from "./load/http.ts";
-import { memberKafkajs, writeKafkajs } from "./load/kafkajs.ts";
+import { writeKafkajs } from "./load/kafkajs.ts";
+import { memberKafkajs } from "./load/kafkajs_member.ts";
 import { readKcat, writeKcat } from "./load/kcat.ts";
 import { type Load, pause, Stage } from "./load/stage.ts";
 import {
@@ -75,6 +76,8 @@ export interface TortureResult extends Verdict {
   readonly readers: ReadonlyMap<string, number>;
   /** How often a client that never repeats was told no, by reason. */
   readonly refusals: ReadonlyMap<string, number>;
+  /** What is no violation, and how often it was. */
+  readonly notes: ReadonlyMap<string, number>;
   readonly transactions: { readonly begun: number; readonly committed: number };
 }
 
@@ -161,6 +164,7 @@ class TortureRun {
       writers: stage.writers,
       readers: stage.readings.counts,
       refusals: stage.refusals,
+      notes: stage.notes,
       transactions: this.#transactions.counts,
     };
   }

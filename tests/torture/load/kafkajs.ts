@@ -1,6 +1,7 @@
-/** An idempotent producer of kafkajs, and a member of a group. */
+/** kafkajs as the torture uses it, and an idempotent producer of it. */
 import {
   AssignerProtocol,
+  type ISocketFactory,
   Kafka,
   logLevel,
   type PartitionAssigner,
@@ -13,11 +14,16 @@ const MOST_RECORDS_PER_SEND = 5;
 const SENDS_PER_BURST = 25;
 const BURST_RECORDS = 400;
 const REQUEST_TIMEOUT_MS = 5000;
-const PATIENCE = { retries: 1000, initialRetryTime: 50, maxRetryTime: 500 };
+export const PATIENCE = {
+  retries: 1000,
+  initialRetryTime: 50,
+  maxRetryTime: 500,
+};
 
 /** As patient as the run wants its clients. */
-export function client(stage: Stage): Kafka {
+export function client(stage: Stage, socketFactory?: ISocketFactory): Kafka {
   return new Kafka({
+    socketFactory,
     clientId: "torture",
     brokers: stage.brokers.map(({ kafka }) => kafka),
     ...stage.hasPatientClients
@@ -90,7 +96,7 @@ export function writeKafkajs(stage: Stage, name: string): Load {
  * kafkajs's own assignor has a name that nobody else knows: with this one its
  * members and those on the HTTP door are of one group.
  */
-const byRange: PartitionAssigner = ({ cluster }) => ({
+export const byRange: PartitionAssigner = ({ cluster }) => ({
   name: "range",
   version: 0,
   // deno-lint-ignore require-await -- kafkajs wants a promise.
@@ -121,53 +127,3 @@ const byRange: PartitionAssigner = ({ cluster }) => ({
     };
   },
 });
-
-/** A member of a group on the Kafka door. */
-export function memberKafkajs(stage: Stage, name: string, group: string): Load {
-  const consumer = client(stage).consumer({
-    groupId: group,
-    partitionAssigners: [byRange],
-    sessionTimeout: 6000,
-    heartbeatInterval: 500,
-    maxWaitTimeInMs: 200,
-    ...stage.hasPatientClients
-      ? {
-        retry: { ...PATIENCE, restartOnFailure: () => Promise.resolve(true) },
-      }
-      : {},
-  });
-  consumer.on(consumer.events.COMMIT_OFFSETS, ({ payload }) => {
-    for (const { topic, partitions } of payload.topics) {
-      for (const { partition, offset } of partitions) {
-        const slot = stage.slotsOf(topic)[Number(partition)];
-        stage.memberCommitted(slot, Number(offset));
-      }
-    }
-  });
-  const run = async () => {
-    await consumer.connect();
-    await consumer.subscribe({
-      topics: [...stage.topics],
-      fromBeginning: true,
-    });
-    await consumer.run({
-      autoCommitInterval: 500,
-      // deno-lint-ignore require-await -- kafkajs wants a promise.
-      eachMessage: async ({ topic, partition, message }) => {
-        stage.memberObserves({
-          reader: name,
-          slot: stage.slotsOf(topic)[partition],
-          offset: Number(message.offset),
-          value: message.value?.toString() ?? "",
-          group,
-        });
-      },
-    });
-    await new Promise<void>((resolve) => {
-      if (stage.finish.aborted) resolve();
-      stage.finish.addEventListener("abort", () => resolve());
-    });
-    await consumer.disconnect();
-  };
-  return stage.load(name, run());
-}

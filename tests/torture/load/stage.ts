@@ -55,6 +55,7 @@ export class Stage {
   readonly writers: WriterHistory[] = [];
   readonly violations: Violation[] = [];
   readonly refusals = new Map<string, number>();
+  readonly notes = new Map<string, number>();
   readonly #writing = new AbortController();
   readonly #finishing = new AbortController();
   /** What a group had committed at some time, by slot; the oldest first. */
@@ -120,6 +121,11 @@ export class Stage {
   /** A client that never repeats was told no, for this reason. */
   refused(reason: string): void {
     this.refusals.set(reason, (this.refusals.get(reason) ?? 0) + 1);
+  }
+
+  /** Something of a client that is no violation, for the report. */
+  noted(what: string): void {
+    this.notes.set(what, (this.notes.get(what) ?? 0) + 1);
   }
 
   /** A client's work; its failure is a violation. */
