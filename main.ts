@@ -249,13 +249,16 @@ function writeLine(stream: typeof Deno.stdout, line: string): void {
 
 const encoder = new TextEncoder();
 
-/** Whoever read the output may be gone; that must not stop a broker. */
+/**
+ * Whoever read the output may be gone, or the disk full that it goes to: that
+ * must not stop a broker, and there is nobody to tell.
+ */
 function write(stream: typeof Deno.stdout, text: string): void {
   let bytes = encoder.encode(text);
   try {
     while (bytes.length > 0) bytes = bytes.subarray(stream.writeSync(bytes));
-  } catch (error) {
-    if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+  } catch {
+    // The rest of the text is lost.
   }
 }
 

@@ -8,6 +8,7 @@ import type {
   CancelBalanceAnswer,
   DrainRequest,
   RebalanceRequest,
+  UndrainAnswer,
   UndrainRequest,
 } from "../contract/balance.ts";
 import type {
@@ -118,7 +119,7 @@ export class BrokerApi {
   }
 
   undrain(address: string, request: UndrainRequest) {
-    return this.#ask<BalanceAnswer>(address, {
+    return this.#ask<UndrainAnswer>(address, {
       method: "POST",
       path: "/v1/cluster/undrain",
       body: JSON.stringify(request),

@@ -22,6 +22,11 @@ export interface UndrainRequest {
   brokerId: number;
 }
 
+/** The answer to it, also for a broker that was not drained. */
+export interface UndrainAnswer extends BalanceAnswer {
+  wasDrained: boolean;
+}
+
 /**
  * `GET /v1/cluster/balance`, and the answer (202) to a rebalance or drain that
  * was begun or joined. Lists hold at most `BALANCE_LIST_LIMIT` partitions.

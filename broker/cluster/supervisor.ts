@@ -154,10 +154,9 @@ export class Supervisor {
   #becomeReady(): void {
     this.#isReady = true;
     this.#stopHolding();
-    const { length } = this.#wards;
     const port = this.#wards[0].config.port;
     const host = this.#wards[0].config.advertisedHost;
-    const what = length === 1 ? "1 broker" : `${length} brokers`;
+    const what = counted(this.#wards.length);
     this.#world.writeLine(
       "out",
       `Cluster of ${what} ready in ${Math.round(this.#world.uptimeMs())} ms. ` +
@@ -231,11 +230,23 @@ export class Supervisor {
       SUPERVISOR_LIMITS.stopMs,
       () => this.#killAll(),
     );
+    if (exitCode === EXIT_DONE) this.#sayStopping();
     for (const ward of this.#wards) {
       ward.restart?.cancel();
       ward.process?.terminate();
     }
     this.#finishWhenAllEnded();
+  }
+
+  /** A clean stop hands leaderships over: it takes a moment. */
+  #sayStopping(): void {
+    const running = this.#wards.filter(({ process }) => process !== undefined);
+    if (running.length === 0) return;
+    const what = counted(running.length);
+    this.#world.writeLine(
+      "out",
+      `Stopping ${what} (a second Ctrl-C kills them)`,
+    );
   }
 
   #killAll(): void {
@@ -251,8 +262,15 @@ export class Supervisor {
     if (this.#wards.some(({ process }) => process !== undefined)) return;
     this.#stopTimer?.cancel();
     this.#holdTimer?.cancel();
+    if (this.#exitCode === EXIT_DONE) {
+      this.#world.writeLine("out", "Cluster stopped");
+    }
     this.#done.resolve(this.#exitCode);
   }
+}
+
+function counted(brokers: number): string {
+  return brokers === 1 ? "1 broker" : `${brokers} brokers`;
 }
 
 /**

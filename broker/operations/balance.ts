@@ -11,6 +11,7 @@ import type {
   CancelBalanceAnswer,
   DrainRequest,
   RebalanceRequest,
+  UndrainAnswer,
 } from "../../contract/balance.ts";
 import {
   type Compare,
@@ -64,7 +65,7 @@ export interface BalanceOperations {
     request: DrainRequest,
   ): Promise<BalanceAnswer | BalancePlanAnswer | Failure>;
   /** Lets a drained broker get replicas again; one that is not drained may. */
-  undrain(brokerId: number): Promise<BalanceAnswer | Failure>;
+  undrain(brokerId: number): Promise<UndrainAnswer | Failure>;
   /** No more moves begin, and those under way are taken back. */
   cancel(): Promise<CancelBalanceAnswer | Failure>;
   /** How far the replicas are that come to partitions that this broker leads. */
@@ -191,7 +192,7 @@ export class Balance implements BalanceOperations {
     return succeeded;
   }
 
-  undrain(brokerId: number): Promise<BalanceAnswer | Failure> {
+  undrain(brokerId: number): Promise<UndrainAnswer | Failure> {
     return orUnavailable(async () => {
       const image = await this.#view.catchUp();
       const isBeingDrained = image.balance?.brokerId === brokerId;
@@ -202,7 +203,9 @@ export class Balance implements BalanceOperations {
         compare: [unchangedIntent(image)],
         success: [{ kind: "delete", key: KEYS.drainedBroker(brokerId) }],
       });
-      return succeeded ? this.progress() : metOthers("The request");
+      if (!succeeded) return metOthers("The request");
+      const wasDrained = image.drained.has(brokerId);
+      return { ...this.progress(), wasDrained };
     });
   }
 

@@ -192,9 +192,11 @@ function undrainCommand(terminal: Terminal): Command {
         const answer = await session.cluster.ask((address) =>
           api.undrain(address, { brokerId })
         );
-        return await session.report(answer, () =>
-          `Broker ${brokerId} may get replicas again. To give it its share: ` +
-          "streamnest cluster rebalance\n");
+        return await session.report(answer, ({ wasDrained }) =>
+          wasDrained
+            ? `Broker ${brokerId} may get replicas again. To give it its ` +
+              "share: streamnest cluster rebalance\n"
+            : `Broker ${brokerId} was not drained: it may get replicas.\n`);
       }),
   });
 }

@@ -1,8 +1,14 @@
 /** The supervisor with real brokers: what it prints, restarts, stops, refuses. */
+import { existsSync } from "node:fs";
 import { assert, assertEquals, assertMatch } from "../support/assert.ts";
 import { TestCluster } from "./support/cluster.ts";
 import { reservePorts } from "./support/free_ports.ts";
-import { isAlive, RunningProcess, waitFor } from "./support/process.ts";
+import {
+  isAlive,
+  RunningProcess,
+  SUPERVISOR_PROGRAM,
+  waitFor,
+} from "./support/process.ts";
 
 async function isLive(url: string): Promise<boolean> {
   try {
@@ -46,6 +52,37 @@ Deno.test("SIGTERM and SIGINT stop a cluster cleanly within five seconds", async
     assert(performance.now() - startedAt < 5000);
     assertEquals(brokers.filter(isAlive), []);
   }
+});
+
+Deno.test({
+  name: "A log that cannot be written, as on a full disk, stops nobody",
+  ignore: !existsSync("/dev/full"),
+  async fn() {
+    const program = [
+      ...["sh", "-c", 'exec "$@" > /dev/full 2>&1', "sh"],
+      ...SUPERVISOR_PROGRAM.toSpliced(-1, 0, "--allow-net"),
+    ];
+    for (const who of ["--id=1", "--count=1"]) {
+      using folder = temporaryFolder();
+      const ports = reservePorts();
+      const process = new RunningProcess({
+        program,
+        args: [
+          "broker",
+          who,
+          `--port=${ports.first}`,
+          "--kafka-port=none",
+          "--log-level=debug",
+          `--data-dir=${folder.path}`,
+        ],
+      });
+      const url = `http://localhost:${ports.first}`;
+      await waitFor("the broker", () => isLive(url));
+      process.signal("SIGTERM");
+      assertEquals(await process.ended(), 0);
+      ports.release();
+    }
+  },
 });
 
 Deno.test("A broker that was killed is started again, and it is said", async () => {

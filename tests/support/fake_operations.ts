@@ -8,6 +8,7 @@ import type {
   BalanceAnswer,
   BalancePlanAnswer,
   CancelBalanceAnswer,
+  UndrainAnswer,
 } from "../../contract/balance.ts";
 import type {
   BrokerDescription,
@@ -122,7 +123,7 @@ export interface GroupAnswers {
 export interface BalanceAnswers {
   progress: BalanceAnswer;
   begin: BalanceAnswer | BalancePlanAnswer | Failure;
-  undrain: BalanceAnswer | Failure;
+  undrain: UndrainAnswer | Failure;
   cancel: CancelBalanceAnswer | Failure;
 }
 
@@ -181,7 +182,7 @@ export class FakeOperations implements Operations {
   readonly balanceAnswers: BalanceAnswers = {
     progress: NOTHING_MOVES,
     begin: NOTHING_MOVES,
-    undrain: NOTHING_MOVES,
+    undrain: { ...NOTHING_MOVES, wasDrained: true },
     cancel: { reverted: [], kept: [] },
   };
   #turn = 0;

@@ -208,6 +208,18 @@ Deno.test("Supervisor takes a Ctrl-C that comes to it twice at once for one", as
   assertEquals(await scene.exitCode, 1);
 });
 
+Deno.test("Supervisor says that it stops, and that it has stopped", async () => {
+  const scene = new Scene(2);
+  for (const id of [1, 2]) scene.broker(id).run();
+  const before = scene.lines.length;
+  scene.supervisor.stop();
+  assertEquals(await scene.exitCode, 0);
+  assertEquals(scene.lines.slice(before), [
+    "Stopping 2 brokers (a second Ctrl-C kills them)",
+    "Cluster stopped",
+  ]);
+});
+
 Deno.test("Supervisor starts nothing after it was told to stop", async () => {
   const scene = new Scene(1);
   scene.broker(1).run();

@@ -102,6 +102,9 @@ Deno.test("drain empties a broker, which stays empty until it is undrained", asy
   assertEquals(copying.loads("demo").replicas, [12, 0, 12, 12]);
   const after = succeeded(await operations.balance.undrain(2));
   assertEquals(after.brokers[1].drained, false);
+  assertEquals(after.wasDrained, true);
+  const again = succeeded(await operations.balance.undrain(2));
+  assertEquals(again.wasDrained, false);
   begun(await operations.balance.rebalance({}));
   await copying.finish("demo", "new");
   assertEquals(copying.loads("demo").replicas, [9, 9, 9, 9]);

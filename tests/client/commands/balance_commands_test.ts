@@ -380,6 +380,24 @@ Deno.test("byteText() is short and reads as it would be written", () => {
   for (const [bytes, text] of cases) assertEquals(byteText(bytes), text);
 });
 
+Deno.test("undrain says when there was nothing to undo", async () => {
+  for (const wasDrained of [true, false]) {
+    const { world } = scripted({
+      "POST undrain": [{ ...balance(), wasDrained }],
+    });
+    const args = ["cluster", "undrain", "--broker=2"];
+    const { code, out } = await runCommand(world, args);
+    assertEquals(code, 0);
+    assertEquals(
+      out,
+      wasDrained
+        ? "Broker 2 may get replicas again. To give it its share: streamnest " +
+          "cluster rebalance\n"
+        : "Broker 2 was not drained: it may get replicas.\n",
+    );
+  }
+});
+
 Deno.test("drain and undrain need a broker's id", async () => {
   for (const args of [["drain"], ["drain", "--broker=0"], ["undrain"]]) {
     const { world, calls } = scripted({});
