@@ -14,7 +14,10 @@ import {
   isLed,
 } from "../cluster/controller/balance_steps.ts";
 import { targetOf } from "../cluster/controller/reassignment.ts";
-import type { MetadataImage } from "../cluster/metadata_image.ts";
+import type {
+  MetadataImage,
+  PartitionImage,
+} from "../cluster/metadata_image.ts";
 
 export function balanceAnswer(
   image: MetadataImage,
@@ -68,12 +71,7 @@ function movingPartition(
   image: MetadataImage,
 ): MovingPartition {
   const { leader, adding = [], removing = [], isr } = state;
-  const down = adding.filter((id) => !image.isAlive(id));
-  const waitsFor = !isLed(state, image)
-    ? "a leader: no replica in sync is alive"
-    : down.length > 0
-    ? `broker ${down.join(", ")}, which is down`
-    : undefined;
+  const waitsFor = reasonToWait(state, image);
   return {
     topic: topic.name,
     partition,
@@ -84,6 +82,22 @@ function movingPartition(
     isr: [...isr],
     ...(waitsFor === undefined ? {} : { waitsFor }),
   };
+}
+
+function reasonToWait(
+  state: PartitionImage,
+  image: MetadataImage,
+): string | undefined {
+  const { adding = [], isr } = state;
+  if (!isLed(state, image)) return "a leader: no replica in sync is alive";
+  const down = adding.filter((id) => !image.isAlive(id));
+  if (down.length > 0) return `broker ${down.join(", ")}, which is down`;
+  if (!adding.every((id) => isr.includes(id))) return undefined;
+  // All have come: so that enough copies stay, another one must be whole again.
+  const behind = targetOf(state).filter((id) => !isr.includes(id));
+  return behind.length === 0
+    ? undefined
+    : `broker ${behind.join(", ")}, which is not in sync`;
 }
 
 function copies(planned: BalanceProgress["planned"]): number {

@@ -69,6 +69,16 @@ export const REGRESSION_SEEDS: readonly RegressionSeed[] = [
     plan: namedPlan("settings", 571030),
     found: "a follower that had not heard of the stricter level counted as it",
   },
+  {
+    seed: 1230056,
+    plan: namedPlan("cleaning", 1230056),
+    found: "a producer of whom only a marker was left was refused for good",
+  },
+  {
+    seed: 1240026,
+    plan: namedPlan("reborn", 1240026),
+    found: "a move ended with one copy of what two had been promised to hold",
+  },
 ];
 
 /** Runs seeds from `from` up to `to`, without it. */

@@ -96,7 +96,7 @@ export function planChanges(
         urgent.push(changeOf(topic, partition, state, elected, reason));
         continue;
       }
-      const moved = completeReassignment(state, brokers);
+      const moved = completeReassignment(state, brokers, rules);
       if (moved !== undefined) {
         isInOrder = false;
         urgent.push(changeOf(topic, partition, state, moved, "reassignment"));

@@ -7,9 +7,9 @@
  * its way says how far its copy was, and would be believed if the broker came
  * back to the partition, with nothing, in the same epoch.
  */
-import { stillEligible, wholeCopies } from "../eligible.ts";
+import { neededInSync, stillEligible, wholeCopies } from "../eligible.ts";
 import type { PartitionFact } from "../facts.ts";
-import type { Liveness } from "./election.ts";
+import type { ElectionOptions, Liveness } from "./election.ts";
 
 /** The state that moves towards `target`, whatever moves already. */
 export function moveReplicas(
@@ -65,10 +65,12 @@ export function cancelMove(state: PartitionFact): PartitionFact {
 /**
  * The state after the move; undefined: none, or not there yet. With nobody in
  * sync alive nobody goes: who is dead may come back with less, from a new disk.
+ * And nobody goes whose copy is one of those that acks=all has promised.
  */
 export function completeReassignment(
   state: PartitionFact,
   brokers: Liveness,
+  { minInsyncReplicas }: Pick<ElectionOptions, "minInsyncReplicas">,
 ): PartitionFact | undefined {
   const { adding = [], removing = [], ...rest } = state;
   if (adding.length + removing.length === 0) return undefined;
@@ -77,8 +79,11 @@ export function completeReassignment(
   const replicas = state.replicas.filter(stays);
   const isr = state.isr.filter(stays);
   // No whole copy goes while another one that stays lacks records.
-  const copies = wholeCopies(state).filter((id) => !adding.includes(id)).length;
-  if (isr.length < Math.min(copies, replicas.length)) return undefined;
+  const copies = wholeCopies(state);
+  const old = copies.filter((id) => !adding.includes(id)).length;
+  const promised = neededInSync(minInsyncReplicas, { replicas });
+  if (isr.length < Math.min(old, replicas.length)) return undefined;
+  if (isr.length < Math.min(copies.length, promised)) return undefined;
   const { leader } = state;
   const leaderEpoch = epochWith(replicas, state);
   const moved = stillEligible({ ...rest, leaderEpoch, replicas, isr });

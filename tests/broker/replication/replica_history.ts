@@ -233,11 +233,12 @@ export class History {
       isAlive: (each: number) => this.#isAlive(each),
       isLeaving: () => false,
     };
-    const next = elect(fact, brokers, {
+    const rules = {
       isUncleanAllowed: false,
       minInsyncReplicas: this.#minInsyncReplicas,
-    });
-    const done = next ?? completeReassignment(fact, brokers);
+    };
+    const next = elect(fact, brokers, rules);
+    const done = next ?? completeReassignment(fact, brokers, rules);
     if (done !== undefined) await this.#write(done);
     return next !== undefined;
   }

@@ -147,19 +147,22 @@ Deno.test("preferLeader() brings the first replica back once it is in sync", () 
 
 Deno.test("completeReassignment() waits for all that come, then lets go", () => {
   const moving = state({ replicas: [4, 1, 2], adding: [4], removing: [1] });
+  const complete = (isr: number[], leader = 1) =>
+    completeReassignment(
+      { ...moving, isr, leader },
+      brokers([1, 2, 4]),
+      { minInsyncReplicas: 2 },
+    );
   assertEquals(
-    completeReassignment({ ...moving, isr: [1, 2] }, brokers([1, 2, 4])),
+    complete([1, 2]),
     undefined,
   );
   assertEquals(
-    completeReassignment({ ...moving, isr: [4, 1, 2] }, brokers([1, 2, 4])),
+    complete([4, 1, 2]),
     { leader: 4, leaderEpoch: 5, replicas: [4, 2], isr: [4, 2] },
   );
   assertEquals(
-    completeReassignment(
-      { ...moving, leader: 2, isr: [4, 1, 2] },
-      brokers([1, 2, 4]),
-    ),
+    complete([4, 1, 2], 2),
     { leader: 2, leaderEpoch: 5, replicas: [4, 2], isr: [4, 2] },
   );
 });

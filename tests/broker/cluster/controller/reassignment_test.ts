@@ -34,6 +34,14 @@ function alive(...ids: number[]): Liveness {
   return { isAlive: (id) => ids.includes(id), isLeaving: () => false };
 }
 
+function complete(
+  state: PartitionFact,
+  brokers: Liveness,
+  minInsyncReplicas = 2,
+): PartitionFact | undefined {
+  return completeReassignment(state, brokers, { minInsyncReplicas });
+}
+
 Deno.test("moveReplicas() adds who comes in its place and lets nobody go yet", () => {
   assertEquals(
     moveReplicas(state(), [4, 2, 3]),
@@ -65,7 +73,7 @@ Deno.test("moveReplicas() ends the epoch when it lets go of one that was still c
 Deno.test("cancelMove() brings the replicas back in their order", () => {
   const moving = moveReplicas(state(), [4, 2, 5]);
   assertEquals(
-    completeReassignment(cancelMove(moving), alive(1, 2, 3)),
+    complete(cancelMove(moving), alive(1, 2, 3)),
     state({ leaderEpoch: 5 }),
   );
   // One that is in sync by now goes as any other: not while it leads alone.
@@ -73,16 +81,16 @@ Deno.test("cancelMove() brings the replicas back in their order", () => {
   const back = cancelMove(late);
   assertEquals(back.removing, [4, 5]);
   assertEquals(
-    completeReassignment(back, alive(1, 2, 3, 4)),
+    complete(back, alive(1, 2, 3, 4)),
     state({ leaderEpoch: 5 }),
   );
 });
 
 Deno.test("completeReassignment() keeps a copy in sync while another that stays lacks records", () => {
   const fewer = state({ replicas: [1, 2, 3], isr: [1, 3], removing: [3] });
-  assertEquals(completeReassignment(fewer, alive(1, 2, 3)), undefined);
+  assertEquals(complete(fewer, alive(1, 2, 3)), undefined);
   assertEquals(
-    completeReassignment({ ...fewer, isr: [1, 2, 3] }, alive(1, 2, 3)),
+    complete({ ...fewer, isr: [1, 2, 3] }, alive(1, 2, 3)),
     state({ leaderEpoch: 5, replicas: [1, 2], isr: [1, 2] }),
   );
   // A broker that was lost before is replaced all the same.
@@ -93,8 +101,38 @@ Deno.test("completeReassignment() keeps a copy in sync while another that stays 
     removing: [3],
   });
   assertEquals(
-    completeReassignment(replaced, alive(1, 2, 4)),
+    complete(replaced, alive(1, 2, 4)),
     state({ leaderEpoch: 5, replicas: [1, 2, 4], isr: [1, 2, 4] }),
+  );
+});
+
+Deno.test("completeReassignment() keeps the copies that acks=all has promised", () => {
+  // 3, which stays, is down: 1 and 2 have what was acknowledged meanwhile.
+  const moving = state({
+    replicas: [2, 3, 1],
+    isr: [2, 1],
+    adding: [2],
+    removing: [1],
+  });
+  assertEquals(complete(moving, alive(1, 2)), undefined);
+  assertEquals(
+    complete({ ...moving, isr: [2, 3, 1] }, alive(1, 2, 3)),
+    state({ leader: 2, leaderEpoch: 5, replicas: [2, 3], isr: [2, 3] }),
+  );
+  // One copy is all that is promised, or all that there is.
+  const alone = state({
+    leader: 2,
+    leaderEpoch: 5,
+    replicas: [2, 3],
+    isr: [2],
+  });
+  assertEquals(complete(moving, alive(1, 2), 1), alone);
+  assertEquals(complete({ ...moving, leader: 2, isr: [2] }, alive(2)), alone);
+  // What has no more replicas than one needs no more.
+  const single = { ...moving, replicas: [2, 1] };
+  assertEquals(
+    complete(single, alive(1, 2)),
+    state({ leader: 2, leaderEpoch: 5, replicas: [2], isr: [2] }),
   );
 });
 
@@ -105,9 +143,9 @@ Deno.test("completeReassignment() keeps an eligible copy while another that stay
     eligible: [3],
     removing: [3],
   });
-  assertEquals(completeReassignment(fewer, alive(1, 2, 3)), undefined);
+  assertEquals(complete(fewer, alive(1, 2, 3)), undefined);
   assertEquals(
-    completeReassignment(
+    complete(
       { ...fewer, isr: [1, 2], eligible: undefined },
       alive(1, 2),
     ),
@@ -115,7 +153,7 @@ Deno.test("completeReassignment() keeps an eligible copy while another that stay
   );
   // One replica is enough where one is asked for.
   assertEquals(
-    completeReassignment(
+    complete(
       { ...fewer, replicas: [1, 3] },
       alive(1),
     ),
@@ -134,25 +172,25 @@ Deno.test("cancelMove() keeps a coming copy that is eligible as long as it is ne
   const back = cancelMove(moving);
   assertEquals(back.removing, [4]);
   assertEquals(back.eligible, [4]);
-  assertEquals(completeReassignment(back, alive(1, 4)), undefined);
+  assertEquals(complete(back, alive(1, 4)), undefined);
 });
 
 Deno.test("completeReassignment() lets nobody go while nobody is alive that stays in sync", () => {
   const fewer = state({ replicas: [2, 1, 3], removing: [3] });
   const isr = [1, 2, 3];
-  assertEquals(completeReassignment({ ...fewer, isr }, alive(3, 4)), undefined);
+  assertEquals(complete({ ...fewer, isr }, alive(3, 4)), undefined);
   // The leader may be dead, and no other elected yet.
   assertEquals(
-    completeReassignment({ ...fewer, isr }, alive(2)),
+    complete({ ...fewer, isr }, alive(2)),
     state({ leader: 2, leaderEpoch: 5, replicas: [2, 1], isr: [1, 2] }),
   );
 });
 
 Deno.test("completeReassignment() ends the epoch for who goes and for a new leader only", () => {
   const grown = state({ replicas: [1, 2, 3], adding: [3] });
-  assertEquals(completeReassignment(grown, alive(1, 2, 3)), state());
+  assertEquals(complete(grown, alive(1, 2, 3)), state());
   assertEquals(
-    completeReassignment({ ...grown, leader: null }, alive(1, 2, 3)),
+    complete({ ...grown, leader: null }, alive(1, 2, 3)),
     state({ leaderEpoch: 5 }),
   );
 });
@@ -230,7 +268,7 @@ Deno.test("Whatever moves, is cancelled, dies and lags: in-sync copies stay, and
             isUncleanAllowed: false,
             minInsyncReplicas: 2,
           }) ??
-            completeReassignment(now, brokers);
+            complete(now, brokers);
           if (next === undefined) return;
           const inSync = (each: PartitionFact) =>
             each.isr.filter((id) => living.has(id)).length;
