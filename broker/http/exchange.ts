@@ -16,6 +16,7 @@ import { ANY_PARTITION, BodyFields, BROKER_ID, QueryFields } from "./input.ts";
 import { parseBody, type ParsedBody } from "./json_text.ts";
 import type { LeaderWaits } from "./leader_waits.ts";
 import type { HttpLimits } from "./limits.ts";
+import type { PlainProduceReader } from "./plain_produce.ts";
 import { Refusal } from "./problem.ts";
 
 /** Text for `GET /metrics`. */
@@ -36,6 +37,7 @@ export interface Door {
   readonly version: string;
   readonly limits: HttpLimits;
   readonly bodies: BodyReader;
+  readonly plainProduce: PlainProduceReader;
   readonly forwarder: Forwarder;
   readonly leaderWaits: LeaderWaits;
   readonly metricsText: () => MetricsText | Promise<MetricsText>;

@@ -20,6 +20,7 @@ import {
 import { Forwarder } from "./forwarding.ts";
 import { LeaderWaits } from "./leader_waits.ts";
 import { HTTP_LIMITS, type HttpLimits } from "./limits.ts";
+import { PlainProduceReader } from "./plain_produce.ts";
 import { problem, Refusal } from "./problem.ts";
 import { Router } from "./routes.ts";
 import { UnsentAnswers } from "./unsent_answers.ts";
@@ -130,6 +131,7 @@ class HttpServer {
       version,
       limits,
       bodies: new BodyReader({ timers: environment.timers, limits }),
+      plainProduce: new PlainProduceReader(limits),
       forwarder: new Forwarder({ environment, logger, brokerId, limits }),
       leaderWaits: new LeaderWaits({
         cluster: operations.cluster,

@@ -19,6 +19,7 @@ import {
   type ProduceSettings,
 } from "../produce_request.ts";
 import { newRecordText, readMessage } from "../records.ts";
+import type { OneMessage } from "../plain_produce.ts";
 import type { LeaderSearch } from "../leader_waits.ts";
 import {
   isFull,
@@ -49,16 +50,23 @@ function produceTo(
     if (fault !== undefined) return fault;
   }
   return door.bodies.read(exchange, door.limits.batchBodyBytes).then((bytes) =>
-    produceBody(exchange, door, exchange.parse(door, bytes), pathTopic)
+    produceBody(exchange, door, bytes, pathTopic)
   );
 }
 
 function produceBody(
   exchange: Exchange,
   door: Door,
-  body: ParsedBody | Failure,
+  bytes: Uint8Array<ArrayBuffer> | Failure,
   pathTopic: string | undefined,
 ): Result | Promise<Result> {
+  if (bytes instanceof Failure) return bytes;
+  const plain = door.plainProduce.read(bytes, pathTopic);
+  if (plain !== undefined) {
+    exchange.bodyBytes = bytes.length;
+    return produceOne(exchange, door, plain);
+  }
+  const body = exchange.parse(door, bytes);
   if (body instanceof Failure) return body;
   const fields = BodyFields.of(body.value);
   if (fields instanceof Failure) return fields;
@@ -68,7 +76,10 @@ function produceBody(
   }
   const { messageBodyBytes } = door.limits;
   if (exchange.bodyBytes > messageBodyBytes) return tooLarge(messageBodyBytes);
-  return produceOne(exchange, door, { body, fields, settings });
+  const message = readOne(door, { body, fields, settings });
+  return message instanceof Failure
+    ? message
+    : produceOne(exchange, door, message);
 }
 
 function readSettings(
@@ -108,18 +119,23 @@ function readProducer(fields: BodyFields): ProducerIdentity | undefined {
   return identity;
 }
 
-function produceOne(
-  exchange: Exchange,
+function readOne(
   door: Door,
   { body, fields, settings }: ProduceInput,
-): Result | Promise<Result> {
+): OneMessage | Failure {
   const exact = messageOf(body, fields.values.message);
   const { record, partition } = readMessage(fields, exact, door.limits);
   if (settings.producer !== undefined && partition === undefined) {
     fields.refuse("partition", NEEDS_PARTITION);
   }
-  const fault = fields.fault();
-  if (fault !== undefined) return fault;
+  return fields.fault() ?? { settings, record, partition };
+}
+
+function produceOne(
+  exchange: Exchange,
+  door: Door,
+  { settings, record, partition }: OneMessage,
+): Result | Promise<Result> {
   const work: Work = { exchange, door, settings, record, search: undefined };
   const chosen = partition ??
     door.operations.records.choosePartition(settings.topic, record.key);
