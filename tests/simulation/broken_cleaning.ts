@@ -3,6 +3,7 @@
  * compaction, retention, and deletion on request. Owns what is broken.
  */
 import { InSyncReplicas } from "../../broker/replication/in_sync_replicas.ts";
+import { AbortedIndex } from "../../storage/log/aborted_index.ts";
 import { Log, type LogConfig } from "../../storage/log/log.ts";
 import { OffsetMap } from "../../storage/log/offset_map.ts";
 import { offset } from "../../storage/log/types.ts";
@@ -13,7 +14,7 @@ import {
   type Extras,
   NO_EXTRAS,
 } from "./extras.ts";
-import { method, override, withHandles } from "./patching.ts";
+import { all, method, onHandles, override } from "./patching.ts";
 import type { Plan } from "./plan.ts";
 
 const CLEANER = { intervalMs: 100, keyMapBytes: 1024 * 1024 };
@@ -138,8 +139,8 @@ export const BROKEN_CLEANING: readonly BrokenVariant[] = [
       extras: cleaned("compact", { minCompactionLagMs: 10_000 }),
       faults: [],
     },
-    patch: () => {
-      const mends = [
+    patch: () =>
+      all(
         method(Log, "isCompactionDue", (original) =>
           function (options) {
             return configured(
@@ -156,9 +157,7 @@ export const BROKEN_CLEANING: readonly BrokenVariant[] = [
               () => original.call(this, options),
             );
           }),
-      ];
-      return () => mends.forEach((mend) => mend());
-    },
+      ),
   },
   {
     name: "compaction goes on above the high watermark",
@@ -172,8 +171,8 @@ export const BROKEN_CLEANING: readonly BrokenVariant[] = [
       durationMs: 8_000,
       links: { leastMs: 1, meanMs: 10, loss: 0 },
     },
-    patch: () => {
-      const mends = [
+    patch: () =>
+      all(
         method(Log, "isCompactionDue", (original) =>
           function (options) {
             return original.call(this, {
@@ -188,9 +187,7 @@ export const BROKEN_CLEANING: readonly BrokenVariant[] = [
               below: this.logEndOffset,
             });
           }),
-      ];
-      return () => mends.forEach((mend) => mend());
-    },
+      ),
   },
   {
     name: "a compacted segment takes the place of others before it is synced",
@@ -201,39 +198,44 @@ export const BROKEN_CLEANING: readonly BrokenVariant[] = [
       meanFaultGapMs: 250,
       pauseMs: 15,
     },
-    seams: {
-      environment: (environment) => ({
-        ...environment,
-        fileSystem: withHandles(
-          environment.fileSystem,
-          (handle) =>
-            handle.path.endsWith(".cleaned")
-              ? override(handle, { syncData: () => Promise.resolve() })
-              : handle,
-        ),
-      }),
-    },
+    seams: onHandles((handle) =>
+      handle.path.endsWith(".cleaned")
+        ? override(handle, { syncData: () => Promise.resolve() })
+        : handle
+    ),
   },
   {
     name: "one replica's compaction changes what it keeps",
     seeds: 10,
     plan: { extras: cleaned("compact", { keys: 30 }), faults: [] },
-    seams: {
-      environment: (environment, { id }) =>
-        id !== 3 ? environment : ({
-          ...environment,
-          fileSystem: withHandles(
-            environment.fileSystem,
-            (handle) =>
-              handle.path.endsWith(".cleaned")
-                ? override(handle, {
-                  writeAt: (bytes, position) =>
-                    handle.writeAt(withOtherValue(bytes), position),
-                })
-                : handle,
-          ),
-        }),
+    seams: onHandles((handle) =>
+      /broker-3\/.*\.cleaned$/.test(handle.path)
+        ? override(handle, {
+          writeAt: (bytes, position) =>
+            handle.writeAt(withOtherValue(bytes), position),
+        })
+        : handle
+    ),
+  },
+  {
+    name: "an aborted transaction is remembered when its marker is gone",
+    seeds: 10,
+    plan: {
+      ...NOTHING_ELSE,
+      extras: cleaned("compact", {
+        isTransactional: true,
+        deleteRetentionMs: 100,
+      }),
+      faults: [],
+      pauseMs: 15,
     },
+    patch: () => method(AbortedIndex, "forget", (_original) => () => {}),
+  },
+  {
+    name: "what is compacted is not kept by age as well",
+    seeds: 10,
+    plan: { ...NOTHING_ELSE, extras: cleaned("both"), faults: [] },
+    patch: () => method(Log, "enforceRetention", (_original) => () => 0),
   },
   {
     name: "retention takes records for older than they are",
@@ -298,21 +300,14 @@ export const BROKEN_CLEANING: readonly BrokenVariant[] = [
       faults: ["powerLoss"],
       meanFaultGapMs: 250,
     },
-    seams: {
-      environment: (environment) => ({
-        ...environment,
-        fileSystem: withHandles(
-          environment.fileSystem,
-          (handle) =>
-            handle.path.endsWith("/log-checkpoint")
-              ? override(handle, {
-                syncData: () => Promise.resolve(),
-                syncDataSync: () => {},
-              })
-              : handle,
-        ),
-      }),
-    },
+    seams: onHandles((handle) =>
+      handle.path.endsWith("/log-checkpoint")
+        ? override(handle, {
+          syncData: () => Promise.resolve(),
+          syncDataSync: () => {},
+        })
+        : handle
+    ),
   },
 ];
 

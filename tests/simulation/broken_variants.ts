@@ -18,7 +18,7 @@ import {
 } from "../../storage/metadata/metadata_store.ts";
 import { ProducerState } from "../../storage/log/producer_state.ts";
 import type { Seams } from "./cluster.ts";
-import { getter, method, override, withHandles } from "./patching.ts";
+import { all, getter, method, onHandles, override } from "./patching.ts";
 import type { Plan } from "./plan.ts";
 
 export interface BrokenVariant {
@@ -69,36 +69,20 @@ export const BROKEN_VARIANTS: readonly BrokenVariant[] = [
   {
     name: "fdatasync is skipped",
     seeds: 10,
-    seams: {
-      environment: (environment) => ({
-        ...environment,
-        fileSystem: withHandles(
-          environment.fileSystem,
-          (handle) =>
-            override(handle, {
-              syncData: () => Promise.resolve(),
-              syncDataSync: () => {},
-            }),
-        ),
-      }),
-    },
+    seams: onHandles((handle) =>
+      override(handle, {
+        syncData: () => Promise.resolve(),
+        syncDataSync: () => {},
+      })
+    ),
   },
   {
     name: "an fdatasync that failed counts as done",
     seeds: 40,
     plan: { faults: ["diskErrors", "powerLoss"], meanFaultGapMs: 250 },
-    seams: {
-      environment: (environment) => ({
-        ...environment,
-        fileSystem: withHandles(
-          environment.fileSystem,
-          (handle) =>
-            override(handle, {
-              syncData: () => handle.syncData().catch(() => {}),
-            }),
-        ),
-      }),
-    },
+    seams: onHandles((handle) =>
+      override(handle, { syncData: () => handle.syncData().catch(() => {}) })
+    ),
   },
   {
     name: "logs are not compared: nothing is truncated",
@@ -259,10 +243,6 @@ export const BROKEN_VARIANTS: readonly BrokenVariant[] = [
       ),
   },
 ];
-
-function all(...mends: readonly (() => void)[]): () => void {
-  return () => mends.forEach((mend) => mend());
-}
 
 /** A transaction without an answer is taken for done. */
 function believing(store: MetadataStore): MetadataStore {

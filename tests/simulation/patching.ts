@@ -3,6 +3,7 @@
  * variant is tried. Owns the putting back.
  */
 import type { FileHandle, FileSystem } from "../../storage/file_system.ts";
+import type { Seams } from "./cluster.ts";
 
 type ClassOf<Instance> = { readonly prototype: Instance };
 type Method<Instance, Name extends keyof Instance> = Instance[Name] extends // deno-lint-ignore no-explicit-any
@@ -57,12 +58,26 @@ export function override<Target extends object>(
   });
 }
 
-/** A file system whose files are opened changed. */
-export function withHandles(
-  files: FileSystem,
-  change: (handle: FileHandle) => FileHandle,
-): FileSystem {
-  return override(files, {
-    open: (path, options) => change(files.open(path, options)),
-  });
+/** Returns what undoes all of these. */
+export function all(...mends: readonly (() => void)[]): () => void {
+  return () => mends.forEach((mend) => mend());
+}
+
+/** Brokers whose file system is changed. */
+export function onFiles(change: (files: FileSystem) => FileSystem): Seams {
+  return {
+    environment: (environment) => ({
+      ...environment,
+      fileSystem: change(environment.fileSystem),
+    }),
+  };
+}
+
+/** Brokers whose files are opened changed. */
+export function onHandles(change: (handle: FileHandle) => FileHandle): Seams {
+  return onFiles((files) =>
+    override(files, {
+      open: (path, options) => change(files.open(path, options)),
+    })
+  );
 }
