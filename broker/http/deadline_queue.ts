@@ -6,25 +6,25 @@
  */
 import type { Timers } from "../environment.ts";
 
+/** A wait that was not ended yet, linked to those before and after it. */
 export interface Deadline {
   /** The sweep that ends it. */
   readonly dueSweep: number;
   /** Undefined: it has ended. */
   expire: (() => void) | undefined;
+  previous: Deadline | undefined;
+  next: Deadline | undefined;
 }
 
 /** Time between sweeps: how much later than its length a wait may end. */
 export const SWEEP_MS = 500;
-/** Ended entries at the front that are worth moving the others for. */
-const COMPACT_ENTRIES = 1024;
 
 export class DeadlineQueue {
   readonly #timers: Timers;
   readonly #sweeps: number;
   /** In the order of their deadlines, since all waits are as long. */
-  #deadlines: Deadline[] = [];
-  /** All before it have ended. */
-  #head = 0;
+  #first: Deadline | undefined;
+  #last: Deadline | undefined;
   #size = 0;
   #sweep = 0;
   #isArmed = false;
@@ -41,8 +41,16 @@ export class DeadlineQueue {
 
   /** Calls `expire` once, from 0 to 500 ms after the length has passed. */
   add(expire: () => void): Deadline {
-    const deadline = { dueSweep: this.#sweep + this.#sweeps, expire };
-    this.#deadlines.push(deadline);
+    const previous = this.#last;
+    const deadline: Deadline = {
+      dueSweep: this.#sweep + this.#sweeps,
+      expire,
+      previous,
+      next: undefined,
+    };
+    if (previous === undefined) this.#first = deadline;
+    else previous.next = deadline;
+    this.#last = deadline;
     this.#size++;
     if (!this.#isArmed) this.#arm();
     return deadline;
@@ -52,8 +60,13 @@ export class DeadlineQueue {
   remove(deadline: Deadline): void {
     if (deadline.expire === undefined) return;
     deadline.expire = undefined;
+    const { previous, next } = deadline;
+    if (previous === undefined) this.#first = next;
+    else previous.next = next;
+    if (next === undefined) this.#last = previous;
+    else next.previous = previous;
+    deadline.previous = deadline.next = undefined;
     this.#size--;
-    this.#dropEnded();
   }
 
   #arm(): void {
@@ -68,27 +81,11 @@ export class DeadlineQueue {
 
   #expireDue(): void {
     for (;;) {
-      const deadline = this.#deadlines[this.#head];
+      const deadline = this.#first;
       if (deadline === undefined || deadline.dueSweep > this.#sweep) return;
       const { expire } = deadline;
       this.remove(deadline);
       expire?.();
     }
-  }
-
-  #dropEnded(): void {
-    const deadlines = this.#deadlines;
-    let head = this.#head;
-    while (head < deadlines.length && deadlines[head].expire === undefined) {
-      head++;
-    }
-    if (head === deadlines.length) {
-      deadlines.length = 0;
-      head = 0;
-    } else if (head >= COMPACT_ENTRIES) {
-      this.#deadlines = deadlines.slice(head);
-      head = 0;
-    }
-    this.#head = head;
   }
 }
