@@ -5,20 +5,16 @@
  * what it refers to), or from every branch of an `anyOf` or `oneOf` of it.
  * Bounded: past `STEPS` it gives up, which counts as not proven.
  */
-import { isMultipleOf } from "./decimal.ts";
 import {
   isBareReference,
   type SchemaDocument,
   type SchemaNode,
 } from "./document.ts";
-import {
-  canonicalText,
-  isObject,
-  type JsonObject,
-  quote,
-  typeName,
-} from "./json.ts";
+import { itemSchema, memberSchema, tupleLength } from "./applicators.ts";
+import { isImplied, isSameText } from "./implications.ts";
+import { isObject, type JsonObject, quote } from "./json.ts";
 import type { References } from "./references.ts";
+import { covers, TYPE_OF, typesOf } from "./type_sets.ts";
 
 export interface Side {
   readonly document: SchemaDocument;
@@ -37,40 +33,6 @@ export interface Obstacle {
 const STEPS = 100_000;
 
 type Check = (wide: SchemaNode, narrow: SchemaNode) => Obstacle | undefined;
-
-const ALL_TYPES = ["string", "number", "boolean", "object", "array", "null"];
-
-/** Keywords that constrain values of one type only. */
-const TYPE_OF: Readonly<Record<string, string>> = {
-  maximum: "number",
-  exclusiveMaximum: "number",
-  minimum: "number",
-  exclusiveMinimum: "number",
-  multipleOf: "number",
-  maxLength: "string",
-  minLength: "string",
-  pattern: "string",
-  format: "string",
-  maxItems: "array",
-  minItems: "array",
-  uniqueItems: "array",
-  items: "array",
-  additionalItems: "array",
-  prefixItems: "array",
-  contains: "array",
-  unevaluatedItems: "array",
-  maxProperties: "object",
-  minProperties: "object",
-  required: "object",
-  properties: "object",
-  patternProperties: "object",
-  additionalProperties: "object",
-  propertyNames: "object",
-  unevaluatedProperties: "object",
-  dependencies: "object",
-  dependentRequired: "object",
-  dependentSchemas: "object",
-};
 
 /** Names that constrain nothing, alone or at all. */
 const SILENT = new Set([
@@ -368,35 +330,6 @@ function conjunctsOf(side: Side, node: SchemaNode): SchemaNode[] {
   return [...found];
 }
 
-/** Types that values conforming to all the conjuncts can have. */
-function typesOf(conjuncts: readonly SchemaNode[]): string[] {
-  let types: string[] = ALL_TYPES;
-  for (const node of conjuncts) {
-    const own = ownTypes(node);
-    if (own === undefined) continue;
-    types = types.flatMap((type) =>
-      own.flatMap((other) =>
-        covers(type, other) ? [other] : covers(other, type) ? [type] : []
-      )
-    );
-  }
-  return [...new Set(types)];
-}
-
-function ownTypes(node: SchemaNode): string[] | undefined {
-  if (!isObject(node.schema) || isBareReference(node)) return undefined;
-  const { type } = node.schema;
-  if (type !== undefined) return [type].flat() as string[];
-  const values = choices(node.schema);
-  return values?.map((value) =>
-    Number.isInteger(value) ? "integer" : typeName(value)
-  );
-}
-
-function covers(wide: string, narrow: string): boolean {
-  return wide === narrow || (wide === "number" && narrow === "integer");
-}
-
 function typeObstacle(
   conjuncts: readonly SchemaNode[],
   narrow: SchemaNode,
@@ -414,88 +347,6 @@ function typeObstacle(
   );
 }
 
-function choices(schema: JsonObject): unknown[] | undefined {
-  if (Object.hasOwn(schema, "const")) return [schema.const];
-  return Array.isArray(schema.enum) ? schema.enum : undefined;
-}
-
-/** Keywords that need no look into subschemas. */
-function isImplied(
-  keyword: string,
-  given: JsonObject,
-  wanted: JsonObject,
-): boolean {
-  const limit = wanted[keyword] as number;
-  switch (keyword) {
-    case "enum":
-    case "const": {
-      const allowed = new Set(
-        choices({ [keyword]: wanted[keyword] })!.map(canonicalText),
-      );
-      return choices(given)?.every((value) =>
-        allowed.has(canonicalText(value))
-      ) ?? false;
-    }
-    case "maximum":
-      return lowest(given.maximum, given.exclusiveMaximum) <= limit;
-    case "exclusiveMaximum":
-      return lowest(given.exclusiveMaximum) <= limit ||
-        lowest(given.maximum) < limit;
-    case "minimum":
-      return highest(given.minimum, given.exclusiveMinimum) >= limit;
-    case "exclusiveMinimum":
-      return highest(given.exclusiveMinimum) >= limit ||
-        highest(given.minimum) > limit;
-    case "maxLength":
-    case "maxItems":
-    case "maxProperties":
-      return lowest(given[keyword]) <= limit;
-    case "minLength":
-    case "minItems":
-    case "minProperties":
-      return limit === 0 || highest(given[keyword]) >= limit;
-    case "multipleOf":
-      return (typeof given.multipleOf === "number" &&
-        isMultipleOf(given.multipleOf, limit)) ||
-        (given.type === "integer" && isMultipleOf(1, limit));
-    case "required": {
-      const names = new Set(given.required as string[] | undefined);
-      return (wanted.required as string[]).every((name) => names.has(name));
-    }
-    case "uniqueItems":
-      return wanted.uniqueItems === false || given.uniqueItems === true;
-    case "contains":
-      return ["contains", "minContains", "maxContains"].every((name) =>
-        isSameText(given[name], wanted[name])
-      );
-    case "if":
-      return ["if", "then", "else"].every((name) =>
-        isSameText(given[name], wanted[name])
-      );
-    case "unevaluatedProperties":
-    case "unevaluatedItems":
-      return wanted[keyword] === true;
-    default:
-      return isSameText(given[keyword], wanted[keyword]);
-  }
-}
-
-function lowest(...limits: unknown[]): number {
-  return Math.min(...limits.map((one) => (one as number) ?? Infinity));
-}
-
-function highest(...limits: unknown[]): number {
-  return Math.max(...limits.map((one) => (one as number) ?? -Infinity));
-}
-
-/** Equal, and meaning the same wherever it stands: no references inside. */
-function isSameText(given: unknown, wanted: unknown): boolean {
-  if (given === undefined || wanted === undefined) return given === wanted;
-  const text = canonicalText(wanted);
-  return text === canonicalText(given) && !text.includes('"$ref"') &&
-    !text.includes('"$dynamicRef"');
-}
-
 function hasPatterns(schema: JsonObject): boolean {
   return Object.keys(schema.patternProperties ?? {}).length > 0;
 }
@@ -503,43 +354,6 @@ function hasPatterns(schema: JsonObject): boolean {
 function isAnything({ schema }: SchemaNode): boolean {
   return schema === true ||
     (isObject(schema) && Object.keys(schema).length === 0);
-}
-
-/** What a member of this name must conform to besides patterns. */
-function memberSchema(
-  document: SchemaDocument,
-  node: SchemaNode,
-  name: string,
-): SchemaNode | undefined {
-  const schema = node.schema as JsonObject;
-  if (Object.hasOwn(schema.properties ?? {}, name)) {
-    return document.child(node, "properties", name);
-  }
-  return schema.additionalProperties === undefined
-    ? undefined
-    : document.child(node, "additionalProperties");
-}
-
-function tupleLength(node: SchemaNode): number {
-  const list = (node.schema as JsonObject)[tupleName(node)];
-  return Array.isArray(list) ? list.length : 0;
-}
-
-function tupleName(node: SchemaNode): string {
-  return node.dialect === "draft-07" ? "items" : "prefixItems";
-}
-
-function itemSchema(
-  document: SchemaDocument,
-  node: SchemaNode,
-  index: number,
-): SchemaNode | undefined {
-  const schema = node.schema as JsonObject;
-  if (index < tupleLength(node)) {
-    return document.child(node, tupleName(node), index);
-  }
-  const rest = Array.isArray(schema.items) ? "additionalItems" : "items";
-  return schema[rest] === undefined ? undefined : document.child(node, rest);
 }
 
 function difference(keyword: string, given: unknown, wanted: unknown): string {

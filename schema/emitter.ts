@@ -6,29 +6,18 @@
  * that one message can reach many times (by reference or per element), with the
  * size of what is evaluated there. Owns no validation.
  */
+import { restName, tupleName } from "./applicators.ts";
+import { inChunks, putProperties } from "./chunks.ts";
 import {
   isBareReference,
   type SchemaDocument,
   type SchemaNode,
 } from "./document.ts";
+import { copyAssertions, type KnownFormats } from "./copied_assertions.ts";
 import { containsOf } from "./evaluation.ts";
 import { isObject, type JsonObject } from "./json.ts";
 import type { References } from "./references.ts";
-
-/** Keywords of our own that the emitted schema carries. */
-export const WORK_KEYWORD = "streamnestWork";
-export const DENY_KEYWORD = "streamnestDeny";
-
-/** Value of `streamnestWork`. */
-export interface WorkCharge {
-  readonly steps: number;
-  /** Also charge the number of members, items or characters. */
-  readonly bySize: boolean;
-  /** Also charge the errors so far: a reference copies them when it fails. */
-  readonly byErrors: boolean;
-  /** Every error so far is final: stop when there are enough. */
-  readonly final: boolean;
-}
+import { charge, DENY_KEYWORD, WORK_KEYWORD } from "./work_charge.ts";
 
 type Emitted = Record<string, unknown>;
 
@@ -48,27 +37,6 @@ interface Place {
 /** Steps of a subschema whose code V8 no longer optimizes. */
 const LONG_CODE = 256;
 
-const COPIED = [
-  "type",
-  "enum",
-  "const",
-  "multipleOf",
-  "maximum",
-  "exclusiveMaximum",
-  "minimum",
-  "exclusiveMinimum",
-  "maxLength",
-  "minLength",
-  "pattern",
-  "format",
-  "maxItems",
-  "minItems",
-  "uniqueItems",
-  "maxProperties",
-  "minProperties",
-  "required",
-];
-
 /** Keywords whose cost grows with the value, beyond what elements charge. */
 const BY_SIZE = [
   "maxLength",
@@ -85,7 +53,7 @@ const BY_SIZE = [
 export interface EmitOptions {
   readonly document: SchemaDocument;
   readonly references: References;
-  readonly formats: { has(name: string): boolean };
+  readonly formats: KnownFormats;
   /** For the pass that gathers all errors: each denied member is one. */
   readonly explaining: boolean;
   /** The document uses `unevaluatedItems` or `unevaluatedProperties`. */
@@ -130,14 +98,9 @@ export class Emitter {
     const byErrors = !place.final && !place.charged && targets.length > 0;
     if (place.charged || bySize || byErrors) {
       const { final } = place;
-      const charge: WorkCharge = {
-        // Code of this size stays with the interpreter.
-        steps: steps > LONG_CODE ? steps * 4 : steps,
-        bySize,
-        byErrors,
-        final,
-      };
-      out[WORK_KEYWORD] = charge;
+      // Code of this size stays with the interpreter.
+      const weight = steps > LONG_CODE ? steps * 4 : steps;
+      out[WORK_KEYWORD] = charge(weight, { bySize, byErrors, final });
     }
     return { schema: out, steps: place.charged ? 0 : steps };
   }
@@ -156,17 +119,7 @@ export class Emitter {
 
   #assertions(node: SchemaNode, place: Place, out: Emitted): number {
     const schema = node.schema as JsonObject;
-    let steps = 0;
-    for (const name of COPIED) {
-      if (!Object.hasOwn(schema, name)) continue;
-      const value = schema[name];
-      if (name === "format" && !this.#options.formats.has(String(value))) {
-        continue;
-      }
-      if (name === "uniqueItems" && value === false) continue;
-      out[name] = value;
-      steps += Array.isArray(value) ? value.length : 1;
-    }
+    let steps = copyAssertions(schema, this.#options.formats, out);
     steps += this.#combinations(node, schema, place, out);
     steps += this.#arrays(node, schema, place, out);
     steps += this.#objects(node, schema, place, out);
@@ -258,14 +211,7 @@ export class Emitter {
    */
   #branch(): boolean | Emitted {
     return this.#options.tracksEvaluation
-      ? {
-        [WORK_KEYWORD]: {
-          steps: 0,
-          bySize: false,
-          byErrors: false,
-          final: false,
-        },
-      }
+      ? { [WORK_KEYWORD]: charge(0) }
       : true;
   }
 
@@ -292,7 +238,7 @@ export class Emitter {
     const { dialect } = node;
     const each = { charged: true, final: place.final };
     let steps = 0;
-    const tuple = dialect === "draft-07" ? "items" : "prefixItems";
+    const tuple = tupleName(node);
     const list = schema[tuple];
     if (Array.isArray(list)) {
       const { schemas, steps: added } = this.#list(node, tuple, list.length, {
@@ -302,7 +248,7 @@ export class Emitter {
       if (schemas.length > 0) out.prefixItems = schemas;
       steps += added;
     }
-    const rest = Array.isArray(schema.items) ? "additionalItems" : "items";
+    const rest = restName(schema);
     if (schema[rest] !== undefined) {
       steps += this.#put(out, "items", node, [rest], each);
     }
@@ -313,14 +259,7 @@ export class Emitter {
       });
       // A charge of its own, because ajv walks the array even for `true`.
       if (out.contains === true) {
-        out.contains = {
-          [WORK_KEYWORD]: {
-            steps: 1,
-            bySize: false,
-            byErrors: false,
-            final: false,
-          },
-        };
+        out.contains = { [WORK_KEYWORD]: charge(1) };
       }
     }
     if (dialect === "draft-07") return steps;
@@ -396,12 +335,7 @@ export class Emitter {
   #denyEach(out: Emitted, name: string, place: Place): void {
     if (!this.#options.explaining || out[name] !== false) return;
     out[name] = {
-      [WORK_KEYWORD]: {
-        steps: 1,
-        bySize: false,
-        byErrors: false,
-        final: place.final,
-      },
+      [WORK_KEYWORD]: charge(1, { final: place.final }),
       [DENY_KEYWORD]: name,
     };
   }
@@ -445,40 +379,4 @@ export class Emitter {
     }
     return steps;
   }
-}
-
-/**
- * ajv nests the code of each branch and each property in that of the one
- * before. Longer lists are parted, so that the parser's stack holds them.
- */
-const CHUNK = 64;
-
-function inChunks(schemas: unknown[], keyword: "allOf" | "anyOf"): unknown[] {
-  if (schemas.length <= CHUNK) return schemas;
-  const chunks: unknown[] = [];
-  for (let at = 0; at < schemas.length; at += CHUNK) {
-    chunks.push({ [keyword]: schemas.slice(at, at + CHUNK) });
-  }
-  return inChunks(chunks, keyword);
-}
-
-/** Many properties stay known by name, and are checked part by part. */
-function putProperties(out: Emitted, properties: Emitted): void {
-  const names = Object.keys(properties);
-  if (names.length <= CHUNK) {
-    out.properties = properties;
-    return;
-  }
-  const parts: unknown[] = [];
-  for (let at = 0; at < names.length; at += CHUNK) {
-    const part = names.slice(at, at + CHUNK);
-    parts.push({
-      properties: Object.fromEntries(
-        part.map((name) => [name, properties[name]]),
-      ),
-    });
-  }
-  out.properties = Object.fromEntries(names.map((name) => [name, true]));
-  const allOf = [...out.allOf as unknown[] ?? [], ...parts];
-  out.allOf = inChunks(allOf, "allOf");
 }

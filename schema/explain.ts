@@ -3,7 +3,7 @@
  * the keyword, what was expected and what was there. Errors of alternatives
  * that did not match are folded into the one of their `anyOf` or `oneOf`.
  */
-import { DENY_KEYWORD } from "./emitter.ts";
+import { DENY_KEYWORD } from "./work_charge.ts";
 import { describe, isObject, quote, typeName } from "./json.ts";
 import { SCHEMA_LIMITS } from "./limits.ts";
 import {
@@ -60,7 +60,7 @@ function fold(violations: Violation[], into: Violation): void {
     if (!isBelow) break;
     violations.pop();
     const place = last.pointer.slice(into.pointer.length);
-    // The parts of a long anyOf (emitter.ts) are not alternatives themselves.
+    // The parts of a long anyOf (chunks.ts) are not alternatives themselves.
     const message = last.message.replace(`${NO_ALTERNATIVE}: `, "");
     inner.push(place === "" ? message : `${place}: ${message}`);
   }

@@ -7,7 +7,7 @@
 import type { KeywordCxt, Name } from "ajv";
 import type { Ajv2020 } from "ajv/dist/2020.js";
 import { isMultipleOf } from "./decimal.ts";
-import { DENY_KEYWORD, WORK_KEYWORD, type WorkCharge } from "./emitter.ts";
+import { DENY_KEYWORD, WORK_KEYWORD, type WorkCharge } from "./work_charge.ts";
 import { firstDuplicate, memberTest } from "./equality.ts";
 import { SCHEMA_LIMITS } from "./limits.ts";
 import type { Work } from "./work.ts";
