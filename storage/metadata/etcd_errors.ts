@@ -38,10 +38,16 @@ export function silence(name: string): MetadataUnavailableError {
   );
 }
 
+/** Of the form of `silence`, or gRPC's own. */
+export function isSilence(error: unknown): boolean {
+  return error instanceof MetadataUnavailableError ||
+    messageOf(error).includes("DEADLINE_EXCEEDED");
+}
+
 /** The member, or the way to it, is at fault: another one may do better. */
 export function isMembersFault(error: unknown): boolean {
-  return error instanceof MetadataUnavailableError ||
-    /UNAVAILABLE|DEADLINE_EXCEEDED|INTERNAL|CANCELLED|No connection|stream has ended/
+  return isSilence(error) ||
+    /UNAVAILABLE|INTERNAL|CANCELLED|No connection|stream has ended/
       .test(messageOf(error));
 }
 

@@ -14,6 +14,7 @@ import type { Etcd3, IOptions } from "etcd3";
 import {
   isMembersFault,
   isRefusal,
+  isSilence,
   isTokenInvalid,
   silence,
   unavailable,
@@ -147,6 +148,8 @@ export class EtcdMembers {
     const endMs = clock.monotonicMs() + REQUEST_TIMEOUT_MS;
     // One member's certificate may be bad, and another's good.
     let refusals = 0;
+    // The last attempt is cut short: what was heard before tells more.
+    let reason: unknown;
     for (;;) {
       if (this.#isClosed) throw closedError();
       const leftMs = Math.max(1, endMs - clock.monotonicMs());
@@ -162,6 +165,7 @@ export class EtcdMembers {
         const answer = options.known?.(error);
         if (answer instanceof Error) throw answer;
         if (answer) return answer as Exclude<K, Error>;
+        if (!isSilence(error) && !isRefusal(error)) reason = error;
         const isForgotten = isTokenInvalid(error);
         if (isForgotten) await this.#useToken(member);
         const isOfMember = !isForgotten && isMembersFault(error);
@@ -171,7 +175,7 @@ export class EtcdMembers {
         const again = kind === "repeatable" || wasNotSent(error);
         const isLate = clock.monotonicMs() + RETRY_DELAY_MS >= endMs;
         if (this.#isClosed || isLate || isRefused || !again) {
-          throw unavailable(error);
+          throw unavailable(isSilence(error) ? reason ?? error : error);
         }
       }
       await new Promise<void>((resolve) => {
