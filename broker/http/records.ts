@@ -11,12 +11,11 @@ import type {
 import { ANY_OFFSET, ANY_PARTITION, BodyFields, describe } from "./input.ts";
 import { LONE_SURROGATE, valueFault } from "./json_text.ts";
 import type { HttpLimits } from "./limits.ts";
-import { base64Text, utf8Text } from "./utf8.ts";
+import { base64Text, utf8Bytes, utf8Text } from "./utf8.ts";
 
 /** Records are never in shared memory. */
 type Bytes = Uint8Array<ArrayBuffer>;
 
-const ENCODER = new TextEncoder();
 const NO_HEADERS: readonly RecordHeader[] = [];
 const BASE64 = ["base64"] as const;
 
@@ -55,7 +54,7 @@ function readValue(
   if (typeof value === "string") {
     if (encoding === undefined) {
       if (!value.isWellFormed()) fields.refuse("message", LONE_SURROGATE);
-      return ENCODER.encode(value);
+      return utf8Bytes(value);
     }
     return fromBase64(fields, "message", value);
   }
@@ -72,7 +71,7 @@ function readValue(
     fields.refuse("message", fault);
     return null;
   }
-  return ENCODER.encode(JSON.stringify(exact ?? value));
+  return utf8Bytes(JSON.stringify(exact ?? value));
 }
 
 function readKey(fields: BodyFields): Uint8Array | null {
@@ -83,7 +82,7 @@ function readKey(fields: BodyFields): Uint8Array | null {
     return null;
   }
   return encoding === undefined
-    ? ENCODER.encode(key)
+    ? utf8Bytes(key)
     : fromBase64(fields, "key", key);
 }
 
@@ -151,7 +150,7 @@ function readHeaders(
 function readHeaderValue(value: unknown): Uint8Array | null | undefined {
   if (value === null) return null;
   if (typeof value === "string") {
-    return value.isWellFormed() ? ENCODER.encode(value) : undefined;
+    return value.isWellFormed() ? utf8Bytes(value) : undefined;
   }
   if (typeof value !== "object" || Array.isArray(value)) return undefined;
   const fields = BodyFields.of(value);
