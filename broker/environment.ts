@@ -33,8 +33,8 @@ export interface Random {
 
 /** Who asks, as far as the network tells. */
 export interface PeerAddress {
-  hostname: string;
-  port: number;
+  readonly hostname: string;
+  readonly port: number;
 }
 
 export type HttpHandler = (

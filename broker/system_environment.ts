@@ -65,7 +65,7 @@ class SystemNetwork implements Network {
         onListen() {},
         // The handler answers every error itself; this is the last resort.
         onError: () => new Response(null, { status: 500 }),
-      }, (request, info) => handler(request, peerAddress(info.remoteAddr))));
+      }, (request, info) => handler(request, new HttpPeer(info))));
     return {
       port: server.addr.port,
       close: () => server.shutdown(),
@@ -130,6 +130,23 @@ function listenFault(
   const reason = cause instanceof Error ? cause.message : String(cause);
   const isOfHost = reason.includes("failed to lookup address");
   return { reason, remedy: isOfHost ? "host" : "port" };
+}
+
+/** Looked up when it is asked for: few requests want to know. */
+class HttpPeer implements PeerAddress {
+  readonly #info: Deno.ServeHandlerInfo<Deno.NetAddr>;
+
+  constructor(info: Deno.ServeHandlerInfo<Deno.NetAddr>) {
+    this.#info = info;
+  }
+
+  get hostname(): string {
+    return this.#info.remoteAddr.hostname;
+  }
+
+  get port(): number {
+    return this.#info.remoteAddr.port;
+  }
 }
 
 function peerAddress(address: Deno.NetAddr): PeerAddress {
