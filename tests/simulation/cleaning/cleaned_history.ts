@@ -26,6 +26,12 @@ interface Known extends KeyedRecord {
   isAcknowledged: boolean;
 }
 
+interface Aborted {
+  readonly key: string;
+  /** It was first sent then, or later. */
+  readonly sentMs: number;
+}
+
 /** These were not there, any more, at that time: a reader passed over them. */
 interface Passed {
   readonly from: number;
@@ -49,8 +55,8 @@ export class CleanedHistory {
   /** When values were first sent. */
   readonly #sentMs = new Map<string, number>();
   readonly #passed: Passed[] = [];
-  /** Offsets of what is in transactions that were aborted. */
-  readonly #aborted = new Set<number>();
+  /** By offset: what is in transactions that were aborted. */
+  readonly #aborted = new Map<number, Aborted>();
   /** Deletion up to there was asked for. */
   #mayBeErasedTo = 0;
   /** Deletion up to there was acknowledged. */
@@ -96,8 +102,10 @@ export class CleanedHistory {
   }
 
   /** In a transaction that its producer aborts from now on: never to be read. */
-  aborting(records: readonly PlacedRecord[]): void {
-    for (const { offset } of records) this.#aborted.add(offset);
+  aborting(records: readonly PlacedRecord[], sentMs: number): void {
+    for (const { offset, key } of records) {
+      this.#aborted.set(offset, { key, sentMs });
+    }
   }
 
   isAborted(offset: number): boolean {
@@ -186,7 +194,9 @@ export class CleanedHistory {
 
   #note(record: PlacedRecord, sentMs: number, isAcknowledged: boolean): void {
     const { offset, key, value, timestampMs } = record;
-    if (this.#aborted.has(offset)) {
+    const aborted = this.#aborted.get(offset);
+    if (aborted !== undefined) {
+      if (this.#isMarkerMissed(aborted)) return;
       return this.#violated(
         `offset ${offset} is read as "${value}", of a transaction that is aborted`,
       );
@@ -256,13 +266,14 @@ export class CleanedHistory {
     for (const [later, { key, sentMs }] of this.#known) {
       if (later > offset && key === known.key && sentMs <= atMs) return;
     }
+    if (this.#isTakenForSuperseded(known.key, offset)) return;
     this.#violated(
       `${record} was ${what} and is gone, with no later record of its key`,
     );
   }
 
   /** A tombstone that may be gone by somebody's clock. */
-  #mayForget({ sentMs }: Known): boolean {
+  #mayForget({ sentMs }: Pick<Known, "sentMs">): boolean {
     return this.#options.clock.mostSince(sentMs) > this.topic.deleteRetentionMs;
   }
 
@@ -275,6 +286,24 @@ export class CleanedHistory {
     for (const [offset, known] of this.#known) {
       if (offset < from || known.key !== key || known.value !== null) continue;
       if (this.#mayForget(known)) return true;
+    }
+    return this.#isTakenForSuperseded(key, from);
+  }
+
+  /**
+   * A replica that was away for longer than markers stay (delete.retention.ms)
+   * does not learn that a transaction was aborted that it has a part of.
+   */
+  #isMarkerMissed(aborted: Aborted): boolean {
+    return this.#mayForget(aborted) &&
+      !this.#options.isWholeSince(aborted.sentMs);
+  }
+
+  /** By such a replica, which may lead and be copied by now. */
+  #isTakenForSuperseded(key: string, from: number): boolean {
+    for (const [offset, aborted] of this.#aborted) {
+      if (offset < from || aborted.key !== key) continue;
+      if (this.#isMarkerMissed(aborted)) return true;
     }
     return false;
   }
@@ -299,7 +328,7 @@ export class CleanedHistory {
       // A replica that was away for longer than tombstones stay missed it.
       const isMissed = isForgotten &&
         !this.#options.isWholeSince(known.sentMs);
-      if (isMissed) continue;
+      if (isMissed || this.#isTakenForSuperseded(key, offset)) continue;
       this.#violated(
         `the last record of key "${key}" is ${offset} ("${known.value}"), and ` +
           `readers end up with ${record?.offset} ("${record?.value}")`,

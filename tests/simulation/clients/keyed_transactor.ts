@@ -43,7 +43,7 @@ export class KeyedTransactor extends TransactionalClient {
     }
     const isCommitted = random.chance(0.6);
     // What others read from now on may be it.
-    if (!isCommitted) this.#history.aborting(stored);
+    if (!isCommitted) this.#history.aborting(stored, sentMs);
     this.doing = `ending transaction ${number}`;
     await this.end(isCommitted);
     if (isCommitted) {

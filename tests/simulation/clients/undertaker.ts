@@ -118,6 +118,9 @@ export class Undertaker extends HttpClient {
         this.say(`broker ${id} is ${isDone ? "empty" : "not drained"}`);
         return isDone;
       }
+      // Somebody took the wish back and has another one, which may take a minute.
+      const other = answer?.body?.running;
+      if (other && other.brokerId !== id) return false;
       // Somebody raised a replication factor meanwhile: there is no place.
       const isStuck = (answer?.body?.stuck?.count ?? 0) > 0;
       if (isStuck && this.load.isOver) return false;
