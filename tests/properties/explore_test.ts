@@ -93,4 +93,7 @@ Deno.test("propertyFiles() are those that import fast-check, also through others
     ),
   );
   assertEquals(propertyFiles(["tests/stor"]), []);
+  const slow = "tests/storage/metadata/etcd_metadata_store_test.ts";
+  assert(!all.includes(slow), "it would take most of the time");
+  assertEquals(propertyFiles([slow]), [slow]);
 });

@@ -6,6 +6,11 @@ import { readSource, sourceFiles } from "../support/source_tree.ts";
 
 const FAST_CHECK = "tests/support/fast_check.ts";
 
+/** A minute of a real etcd for a few values: only who names it gets it. */
+const SLOW: readonly string[] = [
+  "tests/storage/metadata/etcd_metadata_store_test.ts",
+];
+
 /** Paths from the root, sorted; only those below one of `wanted`, if given. */
 export function propertyFiles(wanted: readonly string[] = []): string[] {
   const imports = new Map(
@@ -20,6 +25,7 @@ export function propertyFiles(wanted: readonly string[] = []): string[] {
   }
   return [...found].filter((path) =>
     path.endsWith("_test.ts") &&
+    (!SLOW.includes(path) || wanted.includes(path)) &&
     (wanted.length === 0 || wanted.some((folder) => isBelow(path, folder)))
   ).sort();
 }
