@@ -186,20 +186,29 @@ export class Batches {
     }
   }
 
-  /** Whoever asked beyond an end is told so by who leads for certain only. */
+  /**
+   * Whoever asked beyond an end is told so by who leads for certain only. Which
+   * results are in doubt, and in which epochs they came about, is seen before
+   * the first wait: after it this broker may follow, or lead anew.
+   */
   async #confirmed(
     replicas: readonly (PartitionReplica | Failure)[],
     partitions: readonly FetchPartition[],
     { results }: Pass,
   ): Promise<(FetchedPartition | Failure)[]> {
-    const confirmed = [...results];
-    for (const [index, replica] of replicas.entries()) {
+    const doubtful = replicas.flatMap((replica, index) => {
       const isDoubtful = !(replica instanceof Failure) &&
         results[index] instanceof Failure && replica.isLeader &&
         isBeyondEnd(replica, partitions[index].fetchOffset);
-      if (!isDoubtful) continue;
-      const moved = await this.#options.access.confirmLeader(replica);
-      if (moved !== undefined) confirmed[index] = moved;
+      return isDoubtful ? [{ replica, index }] : [];
+    });
+    if (doubtful.length === 0) return results;
+    const moved = await this.#options.access.confirmLeaders(
+      doubtful.map(({ replica }) => replica),
+    );
+    const confirmed = [...results];
+    for (const [at, { index }] of doubtful.entries()) {
+      confirmed[index] = moved[at] ?? confirmed[index];
     }
     return confirmed;
   }

@@ -60,11 +60,24 @@ export class PartitionAccess {
    * leads, as the store says now.
    */
   async confirmLeader(replica: PartitionReplica): Promise<Failure | undefined> {
-    const epoch = replica.leaderEpoch;
+    const [moved] = await this.confirmLeaders([replica]);
+    return moved;
+  }
+
+  /** The same for each of several, with one look at the store. */
+  async confirmLeaders(
+    replicas: readonly PartitionReplica[],
+  ): Promise<(Failure | undefined)[]> {
+    // As they are before what the store says changes any of them.
+    const epochs = replicas.map(({ leaderEpoch }) => leaderEpoch);
     const image = await orUnavailable(() => this.#view.catchUp());
-    const leads = !(image instanceof Failure) && epoch !== undefined &&
-      replica.leaderEpoch === epoch && this.#holdsLease();
-    return leads ? undefined : replica.notLeader();
+    const knows = !(image instanceof Failure) && this.#holdsLease();
+    return replicas.map((replica, index) => {
+      const epoch = epochs[index];
+      const leads = knows && epoch !== undefined &&
+        replica.leaderEpoch === epoch;
+      return leads ? undefined : replica.notLeader();
+    });
   }
 
   /** What this broker knows now. */

@@ -1,9 +1,16 @@
-/** Batches of Kafka's producers that are refused, and what comes behind them. */
+/**
+ * Batches of Kafka's producers that are refused, and what comes behind them; and
+ * what fetches beyond an end are told.
+ */
 import { Failure } from "../../../contract/errors.ts";
 import {
   Batches,
   type BatchesOptions,
 } from "../../../broker/operations/batches.ts";
+import {
+  PartitionAccess,
+  type PartitionAccessOptions,
+} from "../../../broker/operations/partition_access.ts";
 import { RecordBatchBuilder } from "../../../storage/log/record_batch.ts";
 import { assertEquals } from "../../support/assert.ts";
 import {
@@ -101,4 +108,90 @@ Deno.test("Batches.append() lets nothing overtake a batch while the leader is lo
   asked.resolve(new Failure("NOT_LEADER_OR_FOLLOWER", "Another one leads"));
   assertEquals((await appended) instanceof Failure, true);
   assertEquals(noted, [0, 0]);
+});
+
+/** A broker that leads two partitions up to offset 3, as far as it knows. */
+function leaderOfTwo(hears: (replica: LeaderState) => void) {
+  const replicas = [0, 1].map((partition): LeaderState => ({
+    topic: "demo",
+    partition,
+    isLeader: true,
+    leaderEpoch: 4,
+    highWatermark: 3,
+    lastStableOffset: 3,
+    log: { logStartOffset: 0, logEndOffset: 3 },
+    attempt: (work) => work(),
+    notLeader: () => new Failure("NOT_LEADER_OR_FOLLOWER", "Another leads"),
+  }));
+  const access = new PartitionAccess({
+    brokerId: 1,
+    replicas: {
+      replica: (_: string, partition: number) => replicas[partition],
+    },
+    // What the store says is news for every replica at once.
+    view: { catchUp: () => Promise.resolve(replicas.forEach(hears)) },
+    holdsLease: () => true,
+  } as unknown as PartitionAccessOptions);
+  return new Batches({
+    access,
+    environment: { clock: { monotonicMs: () => 0 } },
+  } as unknown as BatchesOptions);
+}
+
+interface LeaderState {
+  readonly topic: string;
+  readonly partition: number;
+  isLeader: boolean;
+  leaderEpoch: number | undefined;
+  readonly highWatermark: number;
+  readonly lastStableOffset: number;
+  readonly log: { readonly logStartOffset: number; logEndOffset: number };
+  attempt<T>(work: () => T): T;
+  notLeader(): Failure;
+}
+
+async function fetchBeyond(
+  hears: (replica: LeaderState) => void,
+): Promise<string[]> {
+  const results = await leaderOfTwo(hears).fetch({
+    maxWaitMs: 0,
+    minBytes: 0,
+    maxBytes: 1000,
+    readCommitted: false,
+    partitions: [0, 1].map((partition) => ({
+      topic: "demo",
+      partition,
+      fetchOffset: 5,
+      maxBytes: 1000,
+      currentLeaderEpoch: -1,
+    })),
+    signal: new AbortController().signal,
+  });
+  return results.map((result) =>
+    result instanceof Failure ? result.code : "fetched"
+  );
+}
+
+Deno.test("Batches.fetch() tells of an offset beyond the end what is so where it leads", async () => {
+  const outOfRange = ["OFFSET_OUT_OF_RANGE", "OFFSET_OUT_OF_RANGE"];
+  assertEquals(await fetchBeyond(() => {}), outOfRange);
+});
+
+Deno.test("Batches.fetch() calls no offset out of range where another leads, whichever partition it looks at first", async () => {
+  const moved = ["NOT_LEADER_OR_FOLLOWER", "NOT_LEADER_OR_FOLLOWER"];
+  const follows = (replica: LeaderState) => {
+    replica.isLeader = false;
+    replica.leaderEpoch = undefined;
+  };
+  assertEquals(await fetchBeyond(follows), moved);
+  const hasFollowed = (replica: LeaderState) => {
+    follows(replica);
+    replica.log.logEndOffset = 9;
+  };
+  assertEquals(await fetchBeyond(hasFollowed), moved);
+  const leadsAnew = (replica: LeaderState) => {
+    replica.leaderEpoch = 6;
+    replica.log.logEndOffset = 9;
+  };
+  assertEquals(await fetchBeyond(leadsAnew), moved);
 });
