@@ -88,17 +88,29 @@ export class Spread {
   emptyBrokers(): string[] {
     const stuck: string[] = [];
     for (const placed of this.#placed) {
+      if (placed.partition.isFixed) {
+        if (this.#isStuckLater(placed)) stuck.push(placed.key);
+        continue;
+      }
       for (const [at, from] of placed.replicas.entries()) {
         if (this.#roles.get(from) !== "empties") continue;
         const others = placed.replicas.filter((id) => id !== from);
         const to = this.#bestFor(placed, others, placed.replicas, at === 0);
         if (to === undefined) stuck.push(placed.key);
-        else if (!this.#isEnough && !placed.partition.isFixed) {
+        else if (!this.#isEnough) {
           this.#move(placed, placed.replicas.with(at, to));
         }
       }
     }
     return [...new Set(stuck)];
+  }
+
+  /** Too few could take what it will need, once it moves, to leave a broker. */
+  #isStuckLater({ replicas, partition }: Placed): boolean {
+    const stay = replicas.filter((id) => this.#roles.get(id) !== "empties");
+    const others = this.#takers.filter((id) => !replicas.includes(id));
+    return stay.length < replicas.length &&
+      partition.replicationFactor - stay.length > others.length;
   }
 
   /** Spreads the replicas of each partition over the racks. */

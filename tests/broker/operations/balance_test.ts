@@ -142,6 +142,19 @@ Deno.test("drain says which partitions have no other broker to go to", async () 
   await copying.stop();
 });
 
+Deno.test("drain sees that what moves now has nowhere to go afterwards", async () => {
+  const copying = await three(1);
+  await copying.grow();
+  const { topics, balance } = copying.brokers[0].operations;
+  const to = [{ topic: "demo", partition: 0, replicas: [4, 1, 2] }];
+  succeeded(await balance.reassignments.alter(to, { mayChangeFactor: true }));
+  succeeded(await topics.alter("demo", { replicationFactor: 4 }));
+  const failure = failed(await balance.drain({ brokerId: 1 }));
+  assertEquals(failure.code, "INVALID_REPLICA_ASSIGNMENT");
+  assertEquals(copying.isRunning, false);
+  await copying.stop();
+});
+
 Deno.test("drain replaces a broker that is lost", async () => {
   const copying = await three();
   await copying.brokers[2].kill();

@@ -98,6 +98,23 @@ Deno.test("balanceTarget() empties a broker, and says what cannot move", () => {
   assertEquals(loads(after(before, moves).slice(0, 2), [2]), [0]);
 });
 
+Deno.test("balanceTarget() says what cannot leave a broker once it has moved", () => {
+  const moving = (replicas: number[], replicationFactor: number) =>
+    partition(replicas.join(), replicas, { replicationFactor, isFixed: true });
+  const { moves, stuck } = balanceTarget([
+    moving([1, 2], 2), // 3 takes it
+    moving([2, 1], 3), // it gets 3, and then there is nobody else
+    moving([1, 2, 3], 2), // 2 is one too many
+    moving([2, 1, 3], 3),
+    moving([1, 3], 3), // it has nothing on 2
+  ], {
+    brokers: [broker(1), broker(2, { role: "empties" }), broker(3)],
+    isEvened: false,
+  });
+  assertEquals(stuck, ["2,1", "2,1,3"]);
+  assertEquals(moves.size, 0);
+});
+
 Deno.test("balanceTarget() brings partitions to their replication factor, over racks", () => {
   const brokers = [1, 2, 3, 4].map((id) =>
     broker(id, { rack: id <= 2 ? "a" : "b" })
