@@ -1,20 +1,23 @@
 /**
  * Schemas and messages made to hold a validator up. Each must end by its own
- * budget; the deadline is generous because the machine may be busy.
+ * budget. What is bounded is this thread's processor time: other work on the
+ * machine makes the same validation last as long as it likes.
  */
+import process from "node:process";
 import { assert, assertEquals } from "../support/assert.ts";
 import { loadSchemaEngine, SchemaFault } from "../../schema/schema.ts";
 
 const engine = await loadSchemaEngine();
-const DEADLINE_MS = 10_000;
+const MOST_PROCESSOR_MS = 10_000;
 
 /** The rules a message breaks, and that it took no longer than it may. */
 function rules(schema: unknown, text: string): string[] {
-  const start = performance.now();
+  const start = process.threadCpuUsage();
   const compiled = engine.compile(schema);
   if (compiled instanceof SchemaFault) throw new Error(compiled.message);
   const violations = compiled.validate(text);
-  assert(performance.now() - start < DEADLINE_MS);
+  const { user, system } = process.threadCpuUsage(start);
+  assert((user + system) / 1000 < MOST_PROCESSOR_MS);
   assert(violations.length <= 20);
   return [...new Set(violations.map(({ rule }) => rule))];
 }
