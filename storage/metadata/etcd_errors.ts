@@ -87,8 +87,3 @@ function wordsOf(message: string): string {
     .replace(/Last error: Error: /, "");
   return `etcd did not answer: ${reason}`;
 }
-
-/** The token of the session is one that etcd forgot: it was restarted, say. */
-export function isTokenInvalid(error: unknown): boolean {
-  return messageOf(error).includes("invalid auth token");
-}

@@ -15,11 +15,11 @@ import {
   isMembersFault,
   isRefusal,
   isSilence,
-  isTokenInvalid,
   silence,
   unavailable,
   wasNotSent,
 } from "./etcd_errors.ts";
+import { EtcdToken, isTokenEnded } from "./etcd_token.ts";
 import { MetadataUnavailableError } from "./metadata_store.ts";
 import type { MetadataClock, MetadataTimers } from "./patience.ts";
 
@@ -54,6 +54,8 @@ export interface EtcdMember {
   readonly client: Etcd3;
   /** As in `--metadata`, such as `etcd1.lan:2379`. */
   readonly name: string;
+  /** Undefined: etcd asks for no user. */
+  readonly token: EtcdToken | undefined;
 }
 
 /** May be sent twice without harm, or not. */
@@ -91,10 +93,14 @@ export class EtcdMembers {
   static async open(options: EtcdMembersOptions): Promise<EtcdMembers> {
     checkEndpoints(options.endpoints);
     const { Etcd3 } = await import("etcd3");
-    const members = options.endpoints.map((endpoint) => ({
-      client: new Etcd3(clientOptions(endpoint, options)),
-      name: endpoint.replace(/^https?:\/\//, ""),
-    }));
+    const members = options.endpoints.map((endpoint) => {
+      const token = options.auth && new EtcdToken(options.auth);
+      const client = new Etcd3({
+        ...clientOptions(endpoint, options),
+        defaultCallOptions: token?.callOptions,
+      });
+      return { client, token, name: endpoint.replace(/^https?:\/\//, "") };
+    });
     return new EtcdMembers(members, options);
   }
 
@@ -166,13 +172,14 @@ export class EtcdMembers {
         if (answer instanceof Error) throw answer;
         if (answer) return answer as Exclude<K, Error>;
         if (!isSilence(error) && !isRefusal(error)) reason = error;
-        const isForgotten = isTokenInvalid(error);
-        if (isForgotten) await this.#useToken(member);
+        const isForgotten = isTokenEnded(error);
+        if (isForgotten) member.token?.forget();
         const isOfMember = !isForgotten && isMembersFault(error);
         if (isOfMember) this.leave(member, { isSilent: false });
         if (isRefusal(error) && !isForgotten) refusals++;
         const isRefused = refusals >= (isOfMember ? this.#members.length : 1);
-        const again = kind === "repeatable" || wasNotSent(error);
+        const again = kind === "repeatable" || isForgotten ||
+          wasNotSent(error);
         const isLate = clock.monotonicMs() + RETRY_DELAY_MS >= endMs;
         if (this.#isClosed || isLate || isRefused || !again) {
           throw unavailable(isSilence(error) ? reason ?? error : error);
@@ -212,7 +219,12 @@ export class EtcdMembers {
     });
     try {
       const deadline = clock.nowMs() + attemptMs + DEADLINE_SLACK_MS;
-      return await Promise.race([work(member.client, { deadline }), givenUp]);
+      const answer = async () => {
+        const latest = clock.nowMs() + REQUEST_TIMEOUT_MS;
+        await member.token?.have(member.client, latest);
+        return await work(member.client, { deadline });
+      };
+      return await Promise.race([answer(), givenUp]);
     } finally {
       timer.cancel();
       this.#attempts.delete(attempt);
@@ -228,17 +240,13 @@ export class EtcdMembers {
     if (this.#isClosed || this.#members.length === 1) return;
     this.#getReady = this.#options.timers.after(delayMs, async () => {
       for (const member of this.#members) {
-        if (member !== this.current) await this.#useToken(member);
+        if (member !== this.current) await this.#use(member);
       }
       this.#scheduleReady(READY_INTERVAL_MS);
     });
   }
 
-  /**
-   * Calls that are streams, unlike others, do not make etcd3 ask for another
-   * token when etcd has forgotten theirs; any other call does.
-   */
-  async #useToken(member: EtcdMember): Promise<void> {
+  async #use(member: EtcdMember): Promise<void> {
     // That it is asked matters, not whether the key is there or may be read. A
     // failure is met again by the next call.
     const key = Buffer.from("\0");
@@ -246,7 +254,9 @@ export class EtcdMembers {
       member,
       ATTEMPT_TIMEOUT_MS,
       ({ kv }, options) => kv.range({ key, serializable: true }, options),
-    ).catch(() => {});
+    ).catch((error) => {
+      if (isTokenEnded(error)) member.token?.forget();
+    });
   }
 }
 
@@ -262,15 +272,10 @@ const ONCE = {
 
 function clientOptions(
   endpoint: string,
-  { auth, clock, credentials }: EtcdMembersOptions,
+  { credentials }: EtcdMembersOptions,
 ): IOptions {
   return {
     hosts: endpoint,
-    auth: auth && {
-      ...auth,
-      // All calls of a member wait for its token, which etcd takes its time for.
-      callOptions: () => ({ deadline: clock.nowMs() + REQUEST_TIMEOUT_MS }),
-    },
     credentials: credentials && {
       rootCertificate: Buffer.from(credentials.rootCertificate),
       privateKey: toBuffer(credentials.privateKey),
