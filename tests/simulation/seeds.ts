@@ -79,6 +79,11 @@ export const REGRESSION_SEEDS: readonly RegressionSeed[] = [
     plan: namedPlan("reborn", 1240026),
     found: "a move ended with one copy of what two had been promised to hold",
   },
+  {
+    seed: 1260047,
+    plan: namedPlan("members", 1260047),
+    found: "a lost broker could not be drained while a move waited for it",
+  },
 ];
 
 /** Runs seeds from `from` up to `to`, without it. */

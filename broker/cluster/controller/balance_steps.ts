@@ -93,8 +93,9 @@ export function balanceSteps(
   }
   const states = statesOf(image);
   const moving = [...states.values()].filter(({ state }) => isMoving(state));
-  const lost = moving.filter(({ state: { adding = [] } }) =>
-    adding.some((id) =>
+  const lost = moving.filter(({ state }) =>
+    isHeldUp(state, drained) ||
+    (state.adding ?? []).some((id) =>
       gone.has(id) || drained.has(id) || !image.brokers.has(id)
     )
   );
@@ -112,6 +113,17 @@ export function balanceSteps(
   const isDone = target.moves.size === 0 && moving.length === 0 &&
     (intent?.kind !== "drain" || isEmpty(states, intent.brokerId));
   return { steps, isDone };
+}
+
+/**
+ * All have come, and those that go wait for one that stays, lacks records, and is
+ * to be emptied itself: it may never have them. From where the move began, the
+ * one that is emptied is let go instead.
+ */
+function isHeldUp(state: PartitionFact, drained: ReadonlySet<number>): boolean {
+  const { adding = [], isr } = state;
+  return adding.every((id) => isr.includes(id)) &&
+    targetOf(state).some((id) => drained.has(id) && !isr.includes(id));
 }
 
 function beginMoves(
