@@ -68,8 +68,10 @@ export class RebornHistory {
   read(offset: number, value: string, askedMs: number): void {
     const lives = this.#lives(askedMs);
     if (lives.length !== 1) return;
-    this.#checkBelongs(value, lives[0], offset);
-    this.#note(lives[0], offset, value);
+    const sent = this.#sent.get(value);
+    if (sent === undefined) return this.#unsent(offset, value);
+    // A broker that is cut off gives what was, also without its lease.
+    if (sent.life === lives[0]) this.#note(sent.life, offset, value);
   }
 
   /** A reader at `offset` was told that this is not in the log. */
@@ -112,11 +114,7 @@ export class RebornHistory {
 
   #checkBelongs(value: string, life: Life, offset: number): void {
     const sent = this.#sent.get(value);
-    if (sent === undefined) {
-      return this.#violated(
-        `offset ${offset} has "${value}", which nobody sent`,
-      );
-    }
+    if (sent === undefined) return this.#unsent(offset, value);
     if (sent.life === undefined || sent.life === life) return;
     // One of its requests may have come late.
     if (sent.attempts > 1) return;
@@ -124,6 +122,10 @@ export class RebornHistory {
       `"${value}", stored before the topic was made again at ` +
         `${life.fromMs.toFixed(0)}, is there at offset ${offset}`,
     );
+  }
+
+  #unsent(offset: number, value: string): void {
+    this.#violated(`offset ${offset} has "${value}", which nobody sent`);
   }
 
   #note(life: Life, offset: number, value: string): void {
