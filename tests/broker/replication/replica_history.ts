@@ -245,9 +245,10 @@ export class History {
 
   /** Also where the leader is well. */
   async #elect(id: number): Promise<void> {
+    if (await this.#control()) return;
+    // Read after that, which may have ended a move, in a newer epoch.
     const { isr, leader, leaderEpoch } = this.set.state;
-    if (await this.#control() || id === leader) return;
-    if (!isr.includes(id) || !this.#isAlive(id)) return;
+    if (id === leader || !isr.includes(id) || !this.#isAlive(id)) return;
     await this.set.change({ leader: id, leaderEpoch: leaderEpoch + 1 });
   }
 

@@ -151,6 +151,8 @@ export class ReplicaSet {
     partition = 0,
   ): Promise<boolean> {
     const { modRevision, ...fact } = this.stateOf(partition);
+    const { leaderEpoch = fact.leaderEpoch } = change;
+    assert(leaderEpoch >= fact.leaderEpoch, "The leader epoch would go back");
     const key = KEYS.partition(TOPIC_ID, partition);
     const { succeeded } = await this.view.transact({
       compare: [{ key, target: "modRevision", equals: modRevision }],
