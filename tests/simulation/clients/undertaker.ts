@@ -53,14 +53,15 @@ export class Undertaker extends HttpClient {
       cluster.retire(machine);
       cluster.losePower(machine);
     }
+    let isForgotten = false;
     if (await this.#drain(machine)) {
       if (!isLost) await this.#end(machine);
-      await this.#forget(machine);
+      isForgotten = await this.#forget(machine);
       const restMs = random.between(0, 3_000);
       if (!this.load.isOver) await this.process.sleep(restMs);
     } else if (!isLost) return;
     // On its old disk there is only what was moved away, and out of date.
-    if (isLost || random.chance(0.7)) {
+    if (isLost || (isForgotten && random.chance(0.7))) {
       cluster.replaceDisk(machine);
       this.load.facts.noteWiped(machine);
     }
@@ -137,27 +138,30 @@ export class Undertaker extends HttpClient {
     if (machine.process?.isAlive) cluster.kill(machine);
   }
 
-  /** Until it is forgotten: nothing is on it, and its lease ends. */
-  async #forget({ id }: Machine): Promise<void> {
-    this.doing = `having broker ${id} forgotten`;
-    const sinceMs = this.nowMs;
+  /**
+   * Until it is forgotten: nothing is on it, and its lease ends. False: it got
+   * something again, for want of others, and cannot be emptied now.
+   */
+  async #forget(machine: Machine): Promise<boolean> {
+    const { id } = machine;
+    let sinceMs = this.nowMs;
     for (;;) {
+      this.doing = `having broker ${id} forgotten`;
       const path = `/v1/cluster/brokers/${id}`;
       const answer = await this.call("DELETE", path);
       this.#noServerFault(answer, `DELETE ${path}`);
       this.say(`forget ${id}: ${answer?.status} ${answer?.body?.code ?? ""}`);
       const { placement } = this.load.facts;
       if (answer?.status === 200 && placement.isKnown(id)) {
-        return this.load.world.violated(
+        this.load.world.violated(
           `broker ${id} was forgotten, and is known to the store`,
         );
       }
-      if (answer?.status === 200 || answer?.status === 404) return;
-      const held = placement.on(id);
-      if (this.nowMs > sinceMs + LEASE_MS && held.length > 0) {
-        return this.load.world.violated(
-          `broker ${id} was drained, and ${held.slice(0, 5)} came to it since`,
-        );
+      if (answer?.status === 200 || answer?.status === 404) return true;
+      const isInUse = placement.on(id).length > 0;
+      if (this.nowMs > sinceMs + LEASE_MS && isInUse) {
+        if (!await this.#drain(machine)) return false;
+        sinceMs = this.nowMs;
       }
       await this.backOff();
     }
