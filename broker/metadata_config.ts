@@ -121,14 +121,6 @@ export function metadataFaults(
   if (options.metadataCert !== undefined && !hasTls) {
     faults.push("--metadata-cert needs --metadata-ca, which turns TLS on");
   }
-  // gRPC under Deno checks names only.
-  const address = place.endpoints.find(({ host }) => /^[\d.]+$|:/.test(host));
-  if (hasTls && address !== undefined) {
-    faults.push(
-      `--metadata: with TLS, ${formatAddress(address)} must be a host name, ` +
-        "for certificates are checked by name",
-    );
-  }
   return faults;
 }
 

@@ -8,6 +8,7 @@ import {
   type MetadataStore,
   MetadataUnavailableError,
 } from "../storage/metadata/metadata_store.ts";
+import { EtcdMetadataStore } from "../storage/metadata/etcd_metadata_store.ts";
 import { SqliteMetadataStore } from "../storage/metadata/sqlite_metadata_store.ts";
 import { formatAddress } from "./address.ts";
 import { type BrokerConfig, ConfigurationError } from "./config.ts";
@@ -73,12 +74,9 @@ async function openEtcd(
   const scheme = config.caFile === null ? "http" : "https";
   const addresses = config.endpoints.map(formatAddress);
   const secrets = readSecrets(config, environment);
-  const { EtcdMetadataStore } = await import(
-    "../storage/metadata/etcd_metadata_store.ts"
-  );
   let store;
   try {
-    store = await EtcdMetadataStore.open({
+    store = EtcdMetadataStore.open({
       endpoints: addresses.map((address) => `${scheme}://${address}`),
       ...secrets,
       namespace: config.prefix,
@@ -159,6 +157,10 @@ function startFault(
   }
   const advice = /NotCapable/.test(fault.message)
     ? "give Deno --allow-net"
+    : /gateway/.test(fault.message)
+    ? "it is by this that brokers use etcd"
+    : /are blocked/.test(fault.message)
+    ? "let etcd listen on another port"
     : /certificate|tls|ssl/i.test(fault.message)
     ? "check --metadata-ca, --metadata-cert and --metadata-key"
     : "check --metadata-user, --metadata-password-file and the user's role";
@@ -166,15 +168,9 @@ function startFault(
     advice;
 }
 
-/** What etcd's client says of endpoints, or of being in a bundle. */
+/** Endpoints or PEM files that cannot be used. */
 function unusable(fault: unknown): ConfigurationError {
-  const isBundle = fault instanceof ReferenceError;
-  const reason = isBundle
-    ? "this one-file bundle has no etcd client: use the compiled binary or " +
-      "the sources"
-    : fault instanceof Error
-    ? fault.message
-    : String(fault);
+  const reason = fault instanceof Error ? fault.message : String(fault);
   return new ConfigurationError([`--metadata: ${reason}`], fault);
 }
 

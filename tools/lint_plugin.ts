@@ -14,6 +14,7 @@ export const SEAM_FILES: ReadonlySet<string> = new Set([
   "broker/system_seams.ts",
   "client/deno_terminal.ts",
   "storage/deno_file_system.ts",
+  "storage/metadata/etcd_connection.ts",
 ]);
 
 const GUARDED_FOLDERS = [

@@ -65,21 +65,9 @@ function runtimeFlags(
     "--no-remote",
     // As in deno.json, which a bundle does not have beside it.
     "--unstable-no-legacy-abort",
-    ...permissionFlags(config, cluster, etcdFolder(config)),
+    ...permissionFlags(config, cluster),
     Deno.mainModule,
   ];
-}
-
-/** Its client reads descriptions of etcd's calls from its own package. */
-function etcdFolder({ metadata }: BrokerConfig): string | undefined {
-  if (metadata.kind !== "etcd") return undefined;
-  try {
-    const entry = new URL(import.meta.resolve("etcd3"));
-    return decodeURIComponent(new URL("../proto", entry).pathname);
-  } catch {
-    // A bundle has no packages beside it; its brokers say so when they start.
-    return undefined;
-  }
 }
 
 async function endOf(

@@ -15,17 +15,14 @@ import { metadataFiles } from "../metadata_config.ts";
  * Permission flags for one broker of a cluster. `cluster` is all its brokers:
  * their Kafka ports are where replicas are fetched from. Deno splits lists at
  * commas and knows no escape, so paths must have none (`folders.ts` sees to it).
- * `etcdFolder` is where etcd's client keeps what it reads when it is loaded.
  */
 export function permissionFlags(
   config: BrokerConfig,
   cluster: readonly BrokerConfig[],
-  etcdFolder?: string,
 ): string[] {
   const { metadata } = config;
   if (metadata.kind === "etcd") {
     const read = [config.brokerDirectory, ...metadataFiles(metadata)];
-    if (etcdFolder !== undefined) read.push(etcdFolder);
     return [
       "--no-prompt",
       `--allow-read=${read.join(",")}`,

@@ -1,7 +1,8 @@
 /**
- * What the errors of etcd and of gRPC mean to the metadata store. Their classes
- * tell too little, so the texts are read, which etcd's own client does as well.
+ * What etcd's errors mean to the metadata store: their gRPC codes, and etcd's
+ * words where one code is of several things.
  */
+import { ETCD_CODES, EtcdError, GATEWAY_OFF } from "./etcd_gateway.ts";
 import {
   LeaseEndedError,
   MetadataUnavailableError,
@@ -13,7 +14,18 @@ export function messageOf(error: unknown): string {
 }
 
 export function isLeaseNotFound(error: unknown): boolean {
-  return messageOf(error).includes("requested lease not found");
+  return codeOf(error) === ETCD_CODES.notFound &&
+    messageOf(error).includes("lease not found");
+}
+
+/** What was to be compacted is no more. */
+export function isCompacted(error: unknown): boolean {
+  return codeOf(error) === ETCD_CODES.outOfRange &&
+    messageOf(error).includes("has been compacted");
+}
+
+function codeOf(error: unknown): number | undefined {
+  return error instanceof EtcdError ? error.code : undefined;
 }
 
 /** The lease that etcd did not find; it does not say which. */
@@ -26,9 +38,9 @@ export function endedLease(
   return new LeaseEndedError(put.leaseId);
 }
 
-/** gRPC found nobody to talk to: the request cannot have been applied. */
+/** Nothing of the request was sent: it cannot have been applied. */
 export function wasNotSent(error: unknown): boolean {
-  return messageOf(error).includes("No connection established");
+  return error instanceof EtcdError && error.wasNotSent;
 }
 
 /** A member did not answer in time: what it was asked for may have been done. */
@@ -38,52 +50,56 @@ export function silence(name: string): MetadataUnavailableError {
   );
 }
 
-/** Of the form of `silence`, or gRPC's own. */
+/** Of the form of `silence`, or of the member's own gateway. */
 export function isSilence(error: unknown): boolean {
   return error instanceof MetadataUnavailableError ||
-    messageOf(error).includes("DEADLINE_EXCEEDED");
+    codeOf(error) === ETCD_CODES.deadlineExceeded;
 }
 
 /** The member, or the way to it, is at fault: another one may do better. */
 export function isMembersFault(error: unknown): boolean {
-  return isSilence(error) ||
-    /UNAVAILABLE|INTERNAL|CANCELLED|No connection|stream has ended/
-      .test(messageOf(error));
+  if (isSilence(error)) return true;
+  return error instanceof EtcdError &&
+    (error.code === undefined || MEMBERS_CODES.has(error.code));
 }
+
+const MEMBERS_CODES: ReadonlySet<number> = new Set([
+  ETCD_CODES.cancelled,
+  ETCD_CODES.internal,
+  ETCD_CODES.unavailable,
+  GATEWAY_OFF,
+]);
 
 /** etcd says no, or is not who it should be: no use to insist. */
 export function isRefusal(error: unknown): boolean {
-  return /PERMISSION_DENIED|UNAUTHENTICATED|INVALID_ARGUMENT|authentication (failed|is not enabled)|certificate|NotCapable/i
-    .test(messageOf(error));
+  const code = codeOf(error);
+  return code === undefined
+    ? /certificate|NotCapable|are blocked/i.test(messageOf(error))
+    : REFUSALS.has(code) || code === ETCD_CODES.failedPrecondition &&
+        messageOf(error).includes("authentication is not enabled");
 }
+
+const REFUSALS: ReadonlySet<number> = new Set([
+  ETCD_CODES.invalidArgument,
+  ETCD_CODES.permissionDenied,
+  ETCD_CODES.unauthenticated,
+  GATEWAY_OFF,
+]);
 
 export function unavailable(cause: unknown): MetadataUnavailableError {
   if (cause instanceof MetadataUnavailableError) return cause;
-  return new MetadataUnavailableError(wordsOf(messageOf(cause)), {
+  return new MetadataUnavailableError(wordsOf(cause), {
     cause,
     isRefusal: isRefusal(cause),
   });
 }
 
-/**
- * gRPC's text for people: without its codes and what it counts and notes. What
- * is of no known form stays as it is.
- */
-function wordsOf(message: string): string {
-  const text = message.replace(/\s*Resolution note:\s*$/, "").trim();
-  const [, late] = /DEADLINE_EXCEEDED.*?(?: after ([\d.]+s))/.exec(text) ?? [];
-  if (late !== undefined) {
-    const [, address] = /remote_addr=([^,\s]+)/.exec(text) ?? [];
-    const where = address === undefined ? "" : ` at ${address}`;
-    return `etcd${where} did not answer within ${
-      Math.round(Number.parseFloat(late) * 1000)
-    } ms`;
-  }
-  const [, refusal] =
-    /(?:^\d+ [A-Z_]+: |desc = |^)etcdserver: (.+)$/.exec(text) ?? [];
-  if (refusal !== undefined) return `etcd says: ${refusal}`;
-  const reason = text.replace(/^\d+ [A-Z_]+: /, "")
-    .replace(/ ?Last error: null\.?$/, "")
-    .replace(/Last error: Error: /, "");
-  return `etcd did not answer: ${reason}`;
+/** For people. */
+function wordsOf(cause: unknown): string {
+  const message = messageOf(cause);
+  const [, said] = /^etcdserver: (.+)$/.exec(message) ?? [];
+  if (said !== undefined) return `etcd says: ${said}`;
+  return codeOf(cause) === GATEWAY_OFF
+    ? message
+    : `etcd did not answer: ${message}`;
 }

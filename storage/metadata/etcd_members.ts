@@ -5,12 +5,11 @@
  * is asked.
  *
  * A member that lost its power or its network does not even refuse: connections
- * to it stay open, and what is sent there gets no answer. The client of the
- * package would go on asking it for seconds, longer than a broker's lease lives.
- * So each member has a client of its own, and each call a time of its own.
+ * to it stay open, and what is sent there gets no answer. So each member has a
+ * gateway of its own, and each call a time of its own, shorter than a broker's
+ * lease lives.
  */
-import { Buffer } from "node:buffer";
-import type { Etcd3, IOptions } from "etcd3";
+import { type EtcdCredentials, openEtcdConnection } from "./etcd_connection.ts";
 import {
   isMembersFault,
   isRefusal,
@@ -19,6 +18,7 @@ import {
   unavailable,
   wasNotSent,
 } from "./etcd_errors.ts";
+import { EtcdGateway } from "./etcd_gateway.ts";
 import { EtcdToken, isTokenEnded } from "./etcd_token.ts";
 import { MetadataUnavailableError } from "./metadata_store.ts";
 import type { MetadataClock, MetadataTimers } from "./patience.ts";
@@ -30,28 +30,19 @@ const RETRY_DELAY_MS = 50;
 const ATTEMPT_TIMEOUT_MS = 1_200;
 /** So often the members that are not asked now are made ready to be. */
 const READY_INTERVAL_MS = 60_000;
-/** gRPC gives up what is no longer waited for so much later. */
-const DEADLINE_SLACK_MS = 200;
 
 export interface EtcdMembersOptions {
-  /**
-   * Such as `http://10.0.0.1:2379`. With `https:` TLS is used; then hosts must
-   * be given by name, for gRPC under Deno refuses to check addresses.
-   */
+  /** Such as `http://10.0.0.1:2379`. With `https:` TLS is used. */
   endpoints: string[];
   /** PEM. Without it `https:` endpoints are checked by the system's roots. */
-  credentials?: {
-    rootCertificate: Uint8Array;
-    privateKey?: Uint8Array;
-    certChain?: Uint8Array;
-  };
+  credentials?: EtcdCredentials;
   auth?: { username: string; password: string };
   clock: MetadataClock;
   timers: MetadataTimers;
 }
 
 export interface EtcdMember {
-  readonly client: Etcd3;
+  readonly gateway: EtcdGateway;
   /** As in `--metadata`, such as `etcd1.lan:2379`. */
   readonly name: string;
   /** Undefined: etcd asks for no user. */
@@ -61,10 +52,8 @@ export interface EtcdMember {
 /** May be sent twice without harm, or not. */
 export type CallKind = "repeatable" | "write";
 
-export interface CallOptions {
-  /** Milliseconds of the wall clock, as gRPC wants it. */
-  readonly deadline: number;
-}
+/** Asks one member; `signal` aborts when the attempt is given up. */
+export type Ask<T> = (gateway: EtcdGateway, signal: AbortSignal) => Promise<T>;
 
 interface Attempt {
   readonly member: EtcdMember;
@@ -75,6 +64,8 @@ export class EtcdMembers {
   readonly #members: readonly EtcdMember[];
   readonly #options: EtcdMembersOptions;
   readonly #attempts = new Set<Attempt>();
+  /** Of tokens that are asked for. */
+  readonly #renewals = new Set<AbortController>();
   readonly #onLeft = new Set<(member: EtcdMember) => void>();
   #current = 0;
   #isClosed = false;
@@ -90,16 +81,13 @@ export class EtcdMembers {
   }
 
   /** Throws RangeError when there is no endpoint, or one that is no use. */
-  static async open(options: EtcdMembersOptions): Promise<EtcdMembers> {
+  static open(options: EtcdMembersOptions): EtcdMembers {
     checkEndpoints(options.endpoints);
-    const { Etcd3 } = await import("etcd3");
+    const open = () => openEtcdConnection(options.credentials);
     const members = options.endpoints.map((endpoint) => {
       const token = options.auth && new EtcdToken(options.auth);
-      const client = new Etcd3({
-        ...clientOptions(endpoint, options),
-        defaultCallOptions: token?.callOptions,
-      });
-      return { client, token, name: endpoint.replace(/^https?:\/\//, "") };
+      const gateway = new EtcdGateway({ endpoint, open, token });
+      return { gateway, token, name: endpoint.replace(/^https?:\/\//, "") };
     });
     return new EtcdMembers(members, options);
   }
@@ -143,7 +131,7 @@ export class EtcdMembers {
    */
   async call<T, K = never>(
     kind: CallKind,
-    work: (client: Etcd3, options: CallOptions) => Promise<T>,
+    work: Ask<T>,
     options: {
       known?: (error: unknown) => K | false;
       /** Of one member; the default is as for most calls. */
@@ -196,39 +184,65 @@ export class EtcdMembers {
     this.#isClosed = true;
     this.#getReady?.cancel();
     for (const attempt of [...this.#attempts]) attempt.giveUp(closedError());
-    for (const { client } of this.#members) client.close();
+    for (const renewal of [...this.#renewals]) renewal.abort(closedError());
+    for (const { gateway } of this.#members) gateway.close();
   }
 
-  /** Waits for its own time at the most, whatever the package waits for. */
+  /** Takes its own time at the most; what is given up is aborted. */
   async #attempt<T>(
     member: EtcdMember,
     attemptMs: number,
-    work: (client: Etcd3, options: CallOptions) => Promise<T>,
+    work: Ask<T>,
   ): Promise<T> {
-    const { clock, timers } = this.#options;
+    const { timers } = this.#options;
     const { promise: givenUp, reject } = Promise.withResolvers<never>();
-    const attempt = { member, giveUp: reject };
+    const controller = new AbortController();
+    const attempt = {
+      member,
+      giveUp(error: Error) {
+        reject(error);
+        controller.abort(error);
+      },
+    };
     this.#attempts.add(attempt);
     const timer = timers.after(attemptMs, () => {
       // After a turn in which this process stood still the answer may be here.
       timers.soon(() => {
         if (!this.#attempts.has(attempt)) return;
-        reject(silence(member.name));
+        attempt.giveUp(silence(member.name));
+        member.gateway.renew();
         this.leave(member, { isSilent: true });
       });
     });
     try {
-      const deadline = clock.nowMs() + attemptMs + DEADLINE_SLACK_MS;
       const answer = async () => {
-        const latest = clock.nowMs() + REQUEST_TIMEOUT_MS;
-        await member.token?.have(member.client, latest);
-        return await work(member.client, { deadline });
+        await this.#haveToken(member);
+        controller.signal.throwIfAborted();
+        return await work(member.gateway, controller.signal);
       };
       return await Promise.race([answer(), givenUp]);
     } finally {
       timer.cancel();
       this.#attempts.delete(attempt);
     }
+  }
+
+  /** Others may wait for the same token: it is asked for beyond an attempt. */
+  async #haveToken({ token, gateway, name }: EtcdMember): Promise<void> {
+    await token?.have(gateway, async (ask) => {
+      const controller = new AbortController();
+      this.#renewals.add(controller);
+      const timer = this.#options.timers.after(
+        REQUEST_TIMEOUT_MS,
+        () => controller.abort(silence(name)),
+      );
+      try {
+        return await ask(controller.signal);
+      } finally {
+        timer.cancel();
+        this.#renewals.delete(controller);
+      }
+    });
   }
 
   /**
@@ -249,11 +263,15 @@ export class EtcdMembers {
   async #use(member: EtcdMember): Promise<void> {
     // That it is asked matters, not whether the key is there or may be read. A
     // failure is met again by the next call.
-    const key = Buffer.from("\0");
     await this.#attempt(
       member,
       ATTEMPT_TIMEOUT_MS,
-      ({ kv }, options) => kv.range({ key, serializable: true }, options),
+      (gateway, signal) =>
+        gateway.call(
+          "/kv/range",
+          { key: ANY_KEY, serializable: true },
+          signal,
+        ),
     ).catch((error) => {
       if (isTokenEnded(error)) member.token?.forget();
     });
@@ -264,43 +282,8 @@ export function closedError(): MetadataUnavailableError {
   return new MetadataUnavailableError("The metadata store is closed.");
 }
 
-/** A policy of etcd3 that does nothing of its own; it must never throw. */
-const ONCE = {
-  execute: async (body: (context: { signal: AbortSignal }) => unknown) =>
-    await body({ signal: new AbortController().signal }),
-} as NonNullable<IOptions["faultHandling"]>["global"] & object;
-
-function clientOptions(
-  endpoint: string,
-  { credentials }: EtcdMembersOptions,
-): IOptions {
-  return {
-    hosts: endpoint,
-    credentials: credentials && {
-      rootCertificate: Buffer.from(credentials.rootCertificate),
-      privateKey: toBuffer(credentials.privateKey),
-      certChain: toBuffer(credentials.certChain),
-    },
-    grpcOptions: {
-      // A watch sends a thousand revisions at a time, however large.
-      "grpc.max_receive_message_length": -1,
-      "grpc.max_send_message_length": -1,
-      "grpc.initial_reconnect_backoff_ms": 100,
-      "grpc.max_reconnect_backoff_ms": 1_000,
-      // Finds connections that a network split has cut without a word. etcd
-      // refuses clients that ask more often than every 5 s.
-      "grpc.keepalive_time_ms": 10_000,
-      "grpc.keepalive_timeout_ms": 3_000,
-    },
-    // What is tried again is decided here: a compare-and-set that is sent
-    // twice would fail against itself.
-    faultHandling: { global: ONCE, host: () => ONCE },
-  };
-}
-
-function toBuffer(bytes: Uint8Array | undefined): Buffer | undefined {
-  return bytes && Buffer.from(bytes);
-}
+/** U+0000, in base64. */
+const ANY_KEY = "AA==";
 
 function checkEndpoints(endpoints: string[]): void {
   if (endpoints.length === 0) throw new RangeError("etcd has no endpoint.");
@@ -309,13 +292,6 @@ function checkEndpoints(endpoints: string[]): void {
     if (url === null || !/^https?:$/.test(url.protocol) || url.port === "") {
       throw new RangeError(
         `The etcd endpoint "${endpoint}" must be like http://host:2379.`,
-      );
-    }
-    const isAddress = /^[\d.]+$|^\[/.test(url.hostname);
-    if (url.protocol === "https:" && isAddress) {
-      throw new RangeError(
-        `The etcd endpoint "${endpoint}" must name its host: TLS checks ` +
-          `names, not addresses.`,
       );
     }
     if (url.protocol !== URL.parse(endpoints[0])!.protocol) {

@@ -1,18 +1,13 @@
 /**
  * The metadata store on etcd v3, for brokers on several machines. It owns the
  * translation between the contract and etcd's calls; whom they go to, and what
- * may be tried again, is in etcd_members.ts, watching in etcd_watch.ts. All keys stand below a namespace, so that
- * several clusters, and others, can share one etcd.
- *
- * The package and gRPC are loaded when a store is opened, not before: a broker
- * on SQLite does not pay for them. They read the `GRPC_*` and `*_proxy`
- * environment variables and the package's own .proto files, which a confined
- * broker needs permission for.
+ * may be tried again, is in etcd_members.ts, how in etcd_gateway.ts, watching in
+ * etcd_watch.ts. All keys stand below a namespace, so that several clusters, and
+ * others, can share one etcd.
  */
-import { Buffer } from "node:buffer";
-import type { IRangeRequest } from "etcd3";
 import {
   type KeyValue,
+  type LeaseEndedError,
   type MetadataStore,
   MetadataUnavailableError,
   type Transaction,
@@ -20,13 +15,20 @@ import {
   type Watch,
   type WatchHandlers,
 } from "./metadata_store.ts";
-import { EtcdCodec, isLeaseId } from "./etcd_codec.ts";
-import { endedLease, isLeaseNotFound, messageOf } from "./etcd_errors.ts";
 import {
+  EtcdCodec,
+  type EtcdKeyValue,
+  type EtcdRange,
+  isLeaseId,
+} from "./etcd_codec.ts";
+import { endedLease, isCompacted, isLeaseNotFound } from "./etcd_errors.ts";
+import {
+  type CallKind,
   closedError,
   EtcdMembers,
   type EtcdMembersOptions,
 } from "./etcd_members.ts";
+import { EtcdError } from "./etcd_gateway.ts";
 import { EtcdWatch } from "./etcd_watch.ts";
 import type { MetadataTimers } from "./patience.ts";
 import {
@@ -39,8 +41,30 @@ import {
 
 /** How long a watch may take to show what was written. */
 const WATCH_TIMEOUT_MS = 5_000;
+/**
+ * Watches that have met nothing for so long are asked to meet something: a
+ * network split cuts connections without a word.
+ */
+const WATCH_CARE_MS = 10_000;
 /** Of one member: a lease lives little longer, and another is to be asked too. */
 const KEEP_ALIVE_ATTEMPT_MS = 800;
+
+/** Of each answer of etcd, as far as it is looked at. */
+interface Answer {
+  readonly header: { readonly revision: string };
+}
+
+interface RangeResponse extends Answer {
+  readonly kvs?: readonly EtcdKeyValue[];
+}
+
+interface TxnResponse extends Answer {
+  readonly succeeded?: boolean;
+  readonly responses?: readonly {
+    readonly response_put?: unknown;
+    readonly response_delete_range?: { readonly deleted?: string };
+  }[];
+}
 
 export interface EtcdMetadataStoreOptions extends EtcdMembersOptions {
   /** All keys in etcd start with it and a colon; by default `/streamnest`. */
@@ -52,6 +76,8 @@ export class EtcdMetadataStore implements MetadataStore {
   readonly #timers: MetadataTimers;
   readonly #codec: EtcdCodec;
   readonly #watches = new Set<EtcdWatch>();
+  /** Runs while there are watches. */
+  #care: { cancel(): void } | undefined;
 
   private constructor(
     members: EtcdMembers,
@@ -67,26 +93,25 @@ export class EtcdMetadataStore implements MetadataStore {
    * Does not wait for etcd: the first call does. Throws RangeError when there is
    * no endpoint, or one that cannot be used.
    */
-  static async open(
-    options: EtcdMetadataStoreOptions,
-  ): Promise<EtcdMetadataStore> {
+  static open(options: EtcdMetadataStoreOptions): EtcdMetadataStore {
     const codec = new EtcdCodec(options.namespace ?? "/streamnest");
-    const members = await EtcdMembers.open(options);
+    const members = EtcdMembers.open(options);
     return new EtcdMetadataStore(members, codec, options.timers);
   }
 
   /** Of the member that answers, such as `3.4.23`. */
   async version(): Promise<string> {
-    const { version } = await this.#members.call(
+    const { version } = await this.#call<{ version: string }>(
       "repeatable",
-      (client, options) => client.maintenance.status(options),
+      "/maintenance/status",
+      {},
     );
     return version;
   }
 
   async get(key: string): Promise<KeyValue | undefined> {
     checkKey(key);
-    const { kvs } = await this.#range({ key: this.#codec.key(key) });
+    const { kvs = [] } = await this.#range({ key: this.#codec.key(key) });
     return kvs.length === 0 ? undefined : this.#codec.entry(kvs[0]);
   }
 
@@ -94,7 +119,9 @@ export class EtcdMetadataStore implements MetadataStore {
     prefix: string,
   ): Promise<{ revision: number; entries: KeyValue[] }> {
     checkPrefix(prefix);
-    const { header, kvs } = await this.#range(this.#codec.prefixRange(prefix));
+    const { header, kvs = [] } = await this.#range(
+      this.#codec.prefixRange(prefix),
+    );
     return {
       revision: Number(header.revision),
       entries: kvs.map((kv) => this.#codec.entry(kv)),
@@ -109,18 +136,20 @@ export class EtcdMetadataStore implements MetadataStore {
       success: success.map((operation) => this.#codec.operation(operation)),
       failure: failure.map((operation) => this.#codec.operation(operation)),
     };
-    const response = await this.#members.call(
+    const response = await this.#call<TxnResponse, LeaseEndedError>(
       "write",
-      (client, options) => client.kv.txn(request, options),
+      "/kv/txn",
+      request,
       { known: (error) => isLeaseNotFound(error) && endedLease(transaction) },
     );
     const revision = Number(response.header.revision);
-    const changed = response.responses.some((part) =>
+    const { succeeded = false, responses = [] } = response;
+    const changed = responses.some((part) =>
       part.response_put != null ||
       Number(part.response_delete_range?.deleted ?? 0) > 0
     );
     if (changed) await this.#reached(revision);
-    return { succeeded: response.succeeded, revision };
+    return { succeeded, revision };
   }
 
   watch(prefix: string, fromRevision: number, handlers: WatchHandlers): Watch {
@@ -131,14 +160,14 @@ export class EtcdMetadataStore implements MetadataStore {
       members: this.#members,
       timers: this.#timers,
       range: this.#codec.watchedRange(),
-      namespaceBytes: this.#codec.namespaceBytes,
-      toEntry: (kv) => this.#codec.entry(kv),
+      codec: this.#codec,
       prefix,
       fromRevision,
       handlers,
       ended: () => void this.#watches.delete(watch),
     });
     this.#watches.add(watch);
+    this.#takeCare();
     return watch;
   }
 
@@ -151,14 +180,9 @@ export class EtcdMetadataStore implements MetadataStore {
       const { header } = await this.#range({ key: this.#codec.barrierKey() });
       return Number(header.revision);
     }
-    const { header } = await this.#members.call(
-      "repeatable",
-      (client, options) =>
-        client.kv.put(
-          { key: this.#codec.barrierKey(), value: Buffer.of() },
-          options,
-        ),
-    );
+    const { header } = await this.#call<Answer>("repeatable", "/kv/put", {
+      key: this.#codec.barrierKey(),
+    });
     const revision = Number(header.revision);
     await this.#reached(revision);
     return revision;
@@ -169,13 +193,10 @@ export class EtcdMetadataStore implements MetadataStore {
     ttlMs: number,
   ): Promise<{ leaseId: string; ttlMs: number }> {
     checkLeaseTtl(ttlMs);
-    const { ID, TTL } = await this.#members.call(
+    const { ID, TTL } = await this.#call<{ ID: string; TTL: string }>(
       "repeatable",
-      (client, options) =>
-        client.leaseClient.leaseGrant(
-          { ID: 0, TTL: Math.ceil(ttlMs / 1_000) },
-          options,
-        ),
+      "/lease/grant",
+      { TTL: Math.ceil(ttlMs / 1_000) },
     );
     return { leaseId: ID, ttlMs: Number(TTL) * 1_000 };
   }
@@ -185,18 +206,16 @@ export class EtcdMetadataStore implements MetadataStore {
     if (!isLeaseId(leaseId)) return false;
     return await this.#members.call(
       "repeatable",
-      async (client, options) => {
-        const stream = await client.leaseClient.leaseKeepAlive(options);
-        try {
-          return await new Promise<boolean>((resolve, reject) => {
-            stream.on("data", (answer) => resolve(Number(answer.TTL) > 0));
-            stream.on("error", reject);
-            stream.on("end", () => reject(new Error("The stream has ended.")));
-            stream.write({ ID: leaseId });
-          });
-        } finally {
-          stream.end();
-        }
+      async (gateway, signal) => {
+        const answers = gateway.stream<{ TTL?: string }>(
+          "/lease/keepalive",
+          { ID: leaseId },
+          signal,
+        );
+        let isKept: boolean | undefined;
+        for await (const { TTL = 0 } of answers) isKept = Number(TTL) > 0;
+        if (isKept === undefined) throw new EtcdError("the stream ended");
+        return isKept;
       },
       { attemptMs: KEEP_ALIVE_ATTEMPT_MS },
     );
@@ -204,10 +223,10 @@ export class EtcdMetadataStore implements MetadataStore {
 
   async revokeLease(leaseId: string): Promise<void> {
     if (!isLeaseId(leaseId)) return;
-    await this.#members.call(
+    await this.#call(
       "repeatable",
-      (client, options) =>
-        client.leaseClient.leaseRevoke({ ID: leaseId }, options),
+      "/lease/revoke",
+      { ID: leaseId },
       { known: (error) => isLeaseNotFound(error) && "done" },
     );
   }
@@ -226,28 +245,47 @@ export class EtcdMetadataStore implements MetadataStore {
       );
     }
     if (revision < 2) return;
-    await this.#members.call(
+    await this.#call(
       "repeatable",
-      (client, options) =>
-        client.kv.compact({ revision: revision - 1 }, options),
-      {
-        known: (error) =>
-          messageOf(error).includes("has been compacted") && "done",
-      },
+      "/kv/compaction",
+      { revision: revision - 1 },
+      { known: (error) => isCompacted(error) && "done" },
     );
   }
 
   close(): Promise<void> {
+    this.#care?.cancel();
     for (const watch of [...this.#watches]) watch.close();
     this.#members.close();
     return Promise.resolve();
   }
 
-  #range(request: IRangeRequest) {
-    return this.#members.call(
-      "repeatable",
-      (client, options) => client.kv.range(request, options),
+  #range(request: EtcdRange): Promise<RangeResponse> {
+    return this.#call("repeatable", "/kv/range", request);
+  }
+
+  #call<Response, Known = never>(
+    kind: CallKind,
+    path: string,
+    request: unknown,
+    options: { known?: (error: unknown) => Known | false } = {},
+  ): Promise<Response | Exclude<Known, Error>> {
+    return this.#members.call<Response, Known>(
+      kind,
+      (gateway, signal) => gateway.call(path, request, signal),
+      options,
     );
+  }
+
+  /** Finds watches that are cut off: they meet what nobody else writes. */
+  #takeCare(): void {
+    this.#care ??= this.#timers.after(WATCH_CARE_MS, async () => {
+      const silent = [...this.#watches].filter((watch) => !watch.takeHeard());
+      // What etcd does not take shows nothing of the watches.
+      if (silent.length > 0) await this.catchUp().catch(() => {});
+      this.#care = undefined;
+      if (this.#watches.size > 0 && !this.#members.isClosed) this.#takeCare();
+    });
   }
 
   /** Resolves when every watch has delivered `revision`. */

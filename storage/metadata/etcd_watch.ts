@@ -3,12 +3,10 @@
  * namespace and shows only its prefix: so it meets every revision of the store,
  * and it is known when a given one has been delivered.
  */
-import { Buffer } from "node:buffer";
-import type { IDuplexStream, IKeyValue, IWatchResponse } from "etcd3";
-import type { IWatchRequest } from "etcd3";
+import type { EtcdCodec, EtcdKeyValue, EtcdRange } from "./etcd_codec.ts";
+import { EtcdError } from "./etcd_gateway.ts";
 import type { EtcdMember, EtcdMembers } from "./etcd_members.ts";
 import {
-  type KeyValue,
   MetadataUnavailableError,
   type WatchEvent,
   type WatchHandlers,
@@ -16,6 +14,8 @@ import {
 import { silence, unavailable } from "./etcd_errors.ts";
 import type { MetadataTimers } from "./patience.ts";
 
+/** How long etcd may take to say that it watches. */
+const OPEN_TIMEOUT_MS = 5_000;
 const REOPEN_DELAY_MS = 100;
 const REOPEN_DELAY_MAX_MS = 2_000;
 
@@ -23,9 +23,8 @@ export interface EtcdWatchOptions {
   members: EtcdMembers;
   timers: MetadataTimers;
   /** Of all keys of the namespace, as etcd has them. */
-  range: { key: Buffer; range_end: Buffer };
-  namespaceBytes: number;
-  toEntry(kv: IKeyValue): KeyValue;
+  range: EtcdRange;
+  codec: EtcdCodec;
   prefix: string;
   fromRevision: number;
   handlers: WatchHandlers;
@@ -33,20 +32,31 @@ export interface EtcdWatchOptions {
   ended(): void;
 }
 
-type Stream = IDuplexStream<IWatchRequest, IWatchResponse>;
+interface WatchResponse {
+  readonly created?: boolean;
+  readonly canceled?: boolean;
+  readonly cancel_reason?: string;
+  readonly compact_revision?: string;
+  readonly events?: readonly {
+    /** A put when absent. */
+    readonly type?: string;
+    readonly kv: EtcdKeyValue;
+  }[];
+}
 
 export class EtcdWatch {
   readonly #options: EtcdWatchOptions;
   /** The newest revision that was delivered. */
   #revision: number;
-  #stream: Stream | undefined;
+  /** Aborts the stream that is, or is being opened. */
+  #stream: AbortController | undefined;
   /** Who was asked for the stream that is, or is being opened. */
   #member: EtcdMember | undefined;
   readonly #endCare: () => void;
+  #opening: { cancel(): void } | undefined;
   #reopening: { cancel(): void } | undefined;
   #failures = 0;
-  /** Which opening is the last: a stream of another comes too late. */
-  #attempt = 0;
+  #hasHeard = false;
   #closed = false;
   readonly #waiting = new Set<() => void>();
 
@@ -85,44 +95,51 @@ export class EtcdWatch {
       };
       const timer = this.#options.timers.after(timeoutMs, () => {
         settle(false);
-        this.#lost(new Error("the stream is silent"));
+        this.#lost(new EtcdError("the stream is silent"));
       });
       this.#waiting.add(check);
       check();
     });
   }
 
+  /** Has anything come since this was asked before? */
+  takeHeard(): boolean {
+    const hasHeard = this.#hasHeard;
+    this.#hasHeard = false;
+    return hasHeard;
+  }
+
   async #open(): Promise<void> {
     if (this.#closed) return;
-    const attempt = ++this.#attempt;
-    let stream: Stream;
+    const controller = new AbortController();
+    this.#stream = controller;
+    const isCurrent = () => this.#stream === controller;
     try {
       if (this.#failures > 0) await this.#findMember();
-      if (this.#closed || attempt !== this.#attempt) return;
-      this.#member = this.#options.members.current;
-      stream = await this.#member.client.watchClient.watch();
+      if (!isCurrent()) return;
+      await this.#follow(this.#options.members.current, controller.signal);
+      if (isCurrent()) this.#lost(new EtcdError("the stream ended"));
     } catch (error) {
-      if (attempt === this.#attempt) this.#lost(error as Error);
-      return;
+      // That of a former stream is moot.
+      if (isCurrent()) this.#lost(error as Error);
     }
-    // An error must always have a listener; that of a former stream is moot.
-    stream.on("error", (error) => {
-      if (this.#stream === stream) this.#lost(error);
-    });
-    stream.on("end", () => {
-      if (this.#stream === stream) this.#lost(new Error("the stream ended"));
-    });
-    stream.on("data", (response) => {
-      if (this.#stream === stream) this.#receive(response);
-    });
-    if (this.#closed || attempt !== this.#attempt) return stream.cancel();
-    this.#stream = stream;
-    stream.write({
-      create_request: {
-        ...this.#options.range,
-        start_revision: this.#revision + 1,
-      },
-    });
+  }
+
+  /** Receives until the stream ends or is given up. */
+  async #follow(member: EtcdMember, signal: AbortSignal): Promise<void> {
+    const { timers, range } = this.#options;
+    this.#member = member;
+    this.#opening = timers.after(
+      OPEN_TIMEOUT_MS,
+      () => this.#lost(silence(member.name)),
+    );
+    const responses = member.gateway.stream<WatchResponse>("/watch", {
+      create_request: { ...range, start_revision: this.#revision + 1 },
+    }, signal);
+    for await (const response of responses) {
+      if (signal.aborted) return;
+      this.#receive(response);
+    }
   }
 
   /**
@@ -134,19 +151,22 @@ export class EtcdWatch {
     const { members, range: { key } } = this.#options;
     await members.call(
       "repeatable",
-      ({ kv }, options) => kv.range({ key, serializable: true }, options),
+      (gateway, signal) =>
+        gateway.call("/kv/range", { key, serializable: true }, signal),
     );
   }
 
-  #receive(response: IWatchResponse): void {
-    if (Number(response.compact_revision) > 0) {
+  #receive(response: WatchResponse): void {
+    this.#hasHeard = true;
+    this.#opening?.cancel();
+    if (Number(response.compact_revision ?? 0) > 0) {
       const { handlers } = this.#options;
       this.close();
       call(() => handlers.onCompacted(Number(response.compact_revision)));
       return;
     }
     if (response.canceled) {
-      return this.#lost(new Error(response.cancel_reason));
+      return this.#lost(new EtcdError(response.cancel_reason ?? "canceled"));
     }
     if (response.created) {
       if (this.#failures > 0) {
@@ -159,22 +179,22 @@ export class EtcdWatch {
     for (const check of [...this.#waiting]) check();
   }
 
-  #deliver(response: IWatchResponse): void {
-    const { prefix, handlers } = this.#options;
+  #deliver({ events: all = [] }: WatchResponse): void {
+    const { prefix, handlers, codec } = this.#options;
     const events: WatchEvent[] = [];
-    for (const { type, kv } of response.events) {
+    for (const { type, kv } of all) {
       const modRevision = Number(kv.mod_revision);
       // Nothing comes twice, even if a stream should begin too early.
       if (modRevision <= this.#revision) continue;
-      const key = kv.key.subarray(this.#options.namespaceBytes).toString();
+      const key = codec.contractKey(kv);
       if (key.startsWith("\0") || !key.startsWith(prefix)) continue;
       events.push(
-        type === "Put"
-          ? { kind: "put", entry: this.#options.toEntry(kv) }
-          : { kind: "delete", key, modRevision },
+        type === "DELETE"
+          ? { kind: "delete", key, modRevision }
+          : { kind: "put", entry: codec.entry(kv) },
       );
     }
-    const last = response.events.at(-1);
+    const last = all.at(-1);
     if (last === undefined) return;
     const newest = Math.max(this.#revision, Number(last.kv.mod_revision));
     this.#revision = newest;
@@ -217,8 +237,8 @@ export class EtcdWatch {
     const stream = this.#stream;
     this.#stream = undefined;
     this.#member = undefined;
-    this.#attempt++;
-    stream?.cancel();
+    this.#opening?.cancel();
+    stream?.abort();
   }
 }
 

@@ -1,63 +1,98 @@
-/** What etcd's and gRPC's errors say to people. */
-import { unavailable } from "../../../storage/metadata/etcd_errors.ts";
+/** What etcd's errors say to people, and what they mean. */
+import {
+  isMembersFault,
+  isSilence,
+  silence,
+  unavailable,
+  wasNotSent,
+} from "../../../storage/metadata/etcd_errors.ts";
+import {
+  EtcdError,
+  GATEWAY_OFF,
+} from "../../../storage/metadata/etcd_gateway.ts";
 import { assert, assertEquals } from "../../support/assert.ts";
 
-/** gRPC's text, and what is said of it. */
-const TEXTS: readonly [string, string][] = [
-  [
-    "4 DEADLINE_EXCEEDED: Deadline exceeded after 0.981s,name resolution: " +
-    "0.001s,LB pick: 0.002s,remote_addr=127.0.0.1:2399",
-    "etcd at 127.0.0.1:2399 did not answer within 981 ms",
-  ],
-  [
-    "4 DEADLINE_EXCEEDED: Deadline exceeded after 2.000s",
-    "etcd did not answer within 2000 ms",
-  ],
-  [
-    "14 UNAVAILABLE: No connection established. Last error: Error: connect " +
-    "ECONNREFUSED 127.0.0.1:2389. Resolution note: ",
-    "etcd did not answer: No connection established. connect ECONNREFUSED " +
-    "127.0.0.1:2389.",
-  ],
-  [
-    "9 FAILED_PRECONDITION: etcdserver: authentication is not enabled",
-    "etcd says: authentication is not enabled",
-  ],
-  [
-    "3 INVALID_ARGUMENT: etcdserver: authentication failed, invalid user ID " +
-    "or password",
-    "etcd says: authentication failed, invalid user ID or password",
-  ],
-  [
-    "14 UNAVAILABLE: etcdserver: request timed out",
-    "etcd says: request timed out",
-  ],
-  [
-    "rpc error: code = PermissionDenied desc = etcdserver: permission denied",
-    "etcd says: permission denied",
-  ],
-  [
-    "14 UNAVAILABLE: No connection established. Last error: null. " +
-    "Resolution note: ",
-    "etcd did not answer: No connection established.",
-  ],
-  ["something new", "etcd did not answer: something new"],
-  ["", "etcd did not answer: "],
+interface Case {
+  readonly message: string;
+  readonly code?: number;
+  readonly said: string;
+  readonly isRefusal?: true;
+  readonly isMembersFault?: true;
+}
+
+const CASES: readonly Case[] = [
+  {
+    message: "127.0.0.1:2389: tcp connect error: Connection refused",
+    said:
+      "etcd did not answer: 127.0.0.1:2389: tcp connect error: Connection refused",
+    isMembersFault: true,
+  },
+  {
+    message: "a:2379: invalid peer certificate: UnknownIssuer",
+    said: "etcd did not answer: a:2379: invalid peer certificate: " +
+      "UnknownIssuer",
+    isRefusal: true,
+    isMembersFault: true,
+  },
+  {
+    message: "etcdserver: authentication is not enabled",
+    code: 9,
+    said: "etcd says: authentication is not enabled",
+    isRefusal: true,
+  },
+  {
+    message: "etcdserver: authentication failed, invalid user ID or password",
+    code: 3,
+    said: "etcd says: authentication failed, invalid user ID or password",
+    isRefusal: true,
+  },
+  {
+    message: "etcdserver: permission denied",
+    code: 7,
+    said: "etcd says: permission denied",
+    isRefusal: true,
+  },
+  {
+    message: "etcdserver: request timed out",
+    code: 14,
+    said: "etcd says: request timed out",
+    isMembersFault: true,
+  },
+  {
+    message: "etcd's JSON gateway is off",
+    code: GATEWAY_OFF,
+    said: "etcd's JSON gateway is off",
+    isRefusal: true,
+    isMembersFault: true,
+  },
+  {
+    message: "something new",
+    code: 2,
+    said: "etcd did not answer: something new",
+  },
 ];
 
-Deno.test("unavailable() says what happened without gRPC's codes and notes", () => {
-  for (const [text, said] of TEXTS) {
-    assertEquals(unavailable(new Error(text)).message, said);
+Deno.test("unavailable() says what happened, and tells refusals from what may pass", () => {
+  for (const { message, code, ...expected } of CASES) {
+    const cause = new EtcdError(message, { code });
+    const error = unavailable(cause);
+    assert(error.cause === cause);
+    assert(unavailable(error) === error);
+    assertEquals(
+      {
+        said: error.message,
+        isRefusal: error.isRefusal,
+        isMembersFault: isMembersFault(cause),
+      },
+      { isRefusal: false, isMembersFault: false, ...expected },
+    );
   }
 });
 
-Deno.test("unavailable() tells refusals from what may pass, and keeps the cause", () => {
-  const refusals = TEXTS.filter(([text]) =>
-    unavailable(new Error(text)).isRefusal
-  );
-  assertEquals(refusals.map(([text]) => text), [TEXTS[3][0], TEXTS[4][0]]);
-  const cause = new Error(TEXTS[0][0]);
-  const error = unavailable(cause);
-  assert(error.cause === cause);
-  assert(unavailable(error) === error);
+Deno.test("A member that is silent is left, and may have done what it was asked for", () => {
+  for (const error of [silence("a"), new EtcdError("late", { code: 4 })]) {
+    assert(isSilence(error) && isMembersFault(error));
+    assert(!wasNotSent(error));
+  }
+  assert(wasNotSent(new EtcdError("refused", { wasNotSent: true })));
 });

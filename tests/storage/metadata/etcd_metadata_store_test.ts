@@ -2,7 +2,12 @@
  * The etcd form on a real etcd. One Deno.test with steps, so that one etcd
  * serves them all while the leak sanitizers watch each.
  */
-import { assert, assertEquals, assertRejects } from "../../support/assert.ts";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertThrows,
+} from "../../support/assert.ts";
 import { EtcdMetadataStore } from "../../../storage/metadata/etcd_metadata_store.ts";
 import { MetadataUnavailableError } from "../../../storage/metadata/metadata_store.ts";
 import {
@@ -43,15 +48,15 @@ class EtcdTestCluster implements TestCluster {
     this.namespace = namespace;
   }
 
-  async connect(): Promise<EtcdMetadataStore> {
-    const store = await EtcdMetadataStore.open({
+  connect(): Promise<EtcdMetadataStore> {
+    const store = EtcdMetadataStore.open({
       endpoints: [server.endpoint],
       namespace: this.namespace,
       clock,
       timers,
     });
     this.#stores.push(store);
-    return store;
+    return Promise.resolve(store);
   }
 
   elapse(ms: number): Promise<void> {
@@ -60,7 +65,7 @@ class EtcdTestCluster implements TestCluster {
 
   async close(): Promise<void> {
     for (const store of this.#stores) await store.close();
-    // gRPC closes its sockets a little after it says so.
+    // What is aborted closes its sockets a little later.
     await this.elapse(20);
   }
 }
@@ -155,7 +160,7 @@ testOn(form, "namespaces do not see each other", async () => {
 
 testOn(form, "rides through the loss of a member", async (cluster) => {
   const members = await EtcdServer.startCluster(3);
-  const store = await EtcdMetadataStore.open({
+  const store = EtcdMetadataStore.open({
     endpoints: members.map((member) => member.endpoint),
     clock,
     timers,
@@ -201,13 +206,13 @@ testOn(
   async (cluster) => {
     const members = await EtcdServer.startCluster(3);
     await requirePassword(members[0]);
-    const store = await EtcdMetadataStore.open({
+    const store = EtcdMetadataStore.open({
       endpoints: members.map((member) => member.endpoint),
       auth: ROOT_USER,
       clock,
       timers,
     });
-    const other = await EtcdMetadataStore.open({
+    const other = EtcdMetadataStore.open({
       endpoints: [members[1].endpoint],
       auth: ROOT_USER,
       clock,
@@ -249,11 +254,11 @@ testOn(form, "uses TLS, and checks who answers", async (cluster) => {
     `${secure.folder}/data/fixtures/client/cert.pem`,
   );
   const options = { endpoints: [secure.endpoint], clock, timers };
-  const trusting = await EtcdMetadataStore.open({
+  const trusting = EtcdMetadataStore.open({
     ...options,
     credentials: { rootCertificate: certificate },
   });
-  const strict = await EtcdMetadataStore.open(options);
+  const strict = EtcdMetadataStore.open(options);
   try {
     await apply(trusting, put("/a", "1"));
     assertEquals((await trusting.get("/a"))?.value, "1");
@@ -277,7 +282,7 @@ testOn(form, "uses a user and a password", async (cluster) => {
       clock,
       timers,
     });
-  const stores = await Promise.all(["secret", "wrong", undefined].map(open));
+  const stores = ["secret", "wrong", undefined].map(open);
   try {
     const [right, wrong, anonymous] = stores;
     const recorder = new Recorder();
@@ -294,7 +299,7 @@ testOn(form, "uses a user and a password", async (cluster) => {
     assertEquals(recorder.summary, ["/a=1", "/a=2"]);
     // A changed password ends all tokens. A watch that is lost then comes back
     // although nothing else is asked for.
-    const other = await open("secret");
+    const other = open("secret");
     stores.push(other);
     await apply(other, put("/a", "3"));
     await changePassword(guarded);
@@ -311,25 +316,23 @@ testOn(form, "uses a user and a password", async (cluster) => {
   }
 });
 
-Deno.test("EtcdMetadataStore.open() refuses endpoints and namespaces", async () => {
+Deno.test("EtcdMetadataStore.open() refuses endpoints and namespaces", () => {
   const refused = [
     [],
     ["localhost:2379"],
     ["http://localhost"],
     ["ftp://localhost:21"],
-    ["https://127.0.0.1:2379"],
-    ["https://[::1]:2379"],
     ["http://a:2379", "https://b:2379"],
   ];
   for (const endpoints of refused) {
-    await assertRejects(
+    assertThrows(
       () => EtcdMetadataStore.open({ endpoints, clock, timers }),
       RangeError,
     );
   }
   for (const namespace of ["", "a:b", "a\0", "a".repeat(201)]) {
     const endpoints = ["http://localhost:2379"];
-    await assertRejects(
+    assertThrows(
       () => EtcdMetadataStore.open({ endpoints, namespace, clock, timers }),
       RangeError,
       "namespace",

@@ -43,9 +43,7 @@ export class EtcdServer {
   }
 
   get endpoint(): string {
-    // gRPC under Deno wants a name with TLS.
-    const host = this.#scheme === "https" ? "localhost" : "127.0.0.1";
-    return `${this.#scheme}://${host}:${this.#ports.first}`;
+    return `${this.#scheme}://127.0.0.1:${this.#ports.first}`;
   }
 
   /** Resolves when it serves. May be called again after a stop. */
