@@ -3,7 +3,6 @@
  * while etcd loses members, falls silent, is restarted and compacted. One
  * Deno.test per world, so that each starts few processes.
  */
-import { Buffer } from "node:buffer";
 import type { HealthAnswer } from "../../contract/http.ts";
 import { assert, assertEquals, assertMatch } from "../support/assert.ts";
 import { condition, testWith } from "../support/require.ts";
@@ -170,11 +169,10 @@ testWith(
 );
 
 async function compactAll(member: EtcdServer): Promise<void> {
-  const { Etcd3 } = await import("etcd3");
-  const client = new Etcd3({ hosts: member.endpoint });
-  const { header } = await client.kv.range({ key: Buffer.from("/") });
-  await client.kv.compact({ revision: header.revision, physical: true });
-  client.close();
+  const { header: { revision } } = await member.ask<
+    { header: { revision: string } }
+  >("/kv/range", { key: btoa("/") });
+  await member.ask("/kv/compaction", { revision, physical: true });
 }
 
 testWith(
@@ -250,12 +248,7 @@ testWith(
     await Promise.all([secure.start(), guarded.start()]);
     const folder = Deno.makeTempDirSync({ prefix: "streamnest-etcd-" });
     try {
-      const { Etcd3 } = await import("etcd3");
-      const admin = new Etcd3({ hosts: guarded.endpoint });
-      await admin.user("root").create("secret");
-      await admin.user("root").addRole("root");
-      await admin.auth.authEnable();
-      admin.close();
+      await guarded.requirePassword("secret");
       const file = (name: string, text: string) => {
         Deno.writeTextFileSync(`${folder}/${name}`, text);
         return `${folder}/${name}`;

@@ -72,22 +72,14 @@ class EtcdTestCluster implements TestCluster {
 
 const ROOT_USER = { username: "root", password: "secret" };
 
-/** From now on etcd answers ROOT_USER only. */
-async function requirePassword(member: EtcdServer): Promise<void> {
-  const { Etcd3 } = await import("etcd3");
-  const admin = new Etcd3({ hosts: member.endpoint });
-  await admin.user("root").create(ROOT_USER.password);
-  await admin.user("root").addRole("root");
-  await admin.auth.authEnable();
-  admin.close();
-}
-
 /** To the one that it was, which ends tokens no less. */
 async function changePassword(member: EtcdServer): Promise<void> {
-  const { Etcd3 } = await import("etcd3");
-  const admin = new Etcd3({ hosts: member.endpoint, auth: ROOT_USER });
-  await admin.user(ROOT_USER.username).setPassword(ROOT_USER.password);
-  admin.close();
+  const { username: name, password } = ROOT_USER;
+  const { token } = await member.ask<{ token: string }>(
+    "/auth/authenticate",
+    { name, password },
+  );
+  await member.ask("/auth/user/changepw", { name, password }, token);
 }
 
 const steps: { name: string; body: () => Promise<void> }[] = [];
@@ -100,23 +92,29 @@ const form: TestForm = {
 testContract(form);
 testAgainstModel(form, 5);
 
-testOn(form, "rides through a restart of etcd", async (cluster) => {
-  const store = await cluster.connect();
-  const recorder = new Recorder();
-  const base = (await store.list("")).revision;
-  store.watch("/", base + 1, recorder);
-  await apply(store, put("/a", "1"));
-  await server.stop();
-  await until(cluster, () => recorder.faults[0] instanceof Error);
-  const restarted = server.start();
-  // Asked while there is none, and answered when there is one.
-  assertEquals((await store.get("/a"))?.value, "1");
-  await restarted;
-  await apply(store, put("/a", "2"));
-  await until(cluster, () => recorder.faults.length === 2);
-  assertEquals(recorder.faults[1], undefined);
-  assertEquals(recorder.summary, ["/a=1", "/a=2"]);
-});
+for (const signal of ["SIGKILL", "SIGTERM"] as const) {
+  testOn(
+    form,
+    `rides through a restart of etcd by ${signal}`,
+    async (cluster) => {
+      const store = await cluster.connect();
+      const recorder = new Recorder();
+      const base = (await store.list("")).revision;
+      store.watch("/", base + 1, recorder);
+      await apply(store, put("/a", "1"));
+      await server.stop(signal);
+      await until(cluster, () => recorder.faults[0] instanceof Error);
+      const restarted = server.start();
+      // Asked while there is none, and answered when there is one.
+      assertEquals((await store.get("/a"))?.value, "1");
+      await restarted;
+      await apply(store, put("/a", "2"));
+      await until(cluster, () => recorder.faults.length === 2);
+      assertEquals(recorder.faults[1], undefined);
+      assertEquals(recorder.summary, ["/a=1", "/a=2"]);
+    },
+  );
+}
 
 testOn(form, "a silent etcd is unavailable in time", async (cluster) => {
   const store = await cluster.connect();
@@ -205,7 +203,7 @@ testOn(
   "leaves a member that is silent, in time for a lease",
   async (cluster) => {
     const members = await EtcdServer.startCluster(3);
-    await requirePassword(members[0]);
+    await members[0].requirePassword(ROOT_USER.password);
     const store = EtcdMetadataStore.open({
       endpoints: members.map((member) => member.endpoint),
       auth: ROOT_USER,
@@ -274,7 +272,7 @@ testOn(form, "uses TLS, and checks who answers", async (cluster) => {
 testOn(form, "uses a user and a password", async (cluster) => {
   const guarded = new EtcdServer();
   await guarded.start();
-  await requirePassword(guarded);
+  await guarded.requirePassword(ROOT_USER.password);
   const open = (password: string | undefined) =>
     EtcdMetadataStore.open({
       endpoints: [guarded.endpoint],

@@ -66,6 +66,30 @@ export class EtcdServer {
     await this.#waitFor(this.#process.stderr, /serving .*client requests/);
   }
 
+  /** One call of the administrator's, such as `/auth/enable`. */
+  async ask<Answer>(
+    path: string,
+    request: unknown = {},
+    token?: string,
+  ): Promise<Answer> {
+    const response = await fetch(`${this.endpoint}/v3${path}`, {
+      method: "POST",
+      body: JSON.stringify(request),
+      headers: token === undefined ? {} : { authorization: token },
+    });
+    const text = await response.text();
+    if (!response.ok) throw new Error(`${path}: ${text}`);
+    return JSON.parse(text);
+  }
+
+  /** From now on etcd answers `root` with this password only. */
+  async requirePassword(password: string): Promise<void> {
+    await this.ask("/auth/user/add", { name: "root", password });
+    await this.ask("/auth/role/add", { name: "root" });
+    await this.ask("/auth/user/grant", { user: "root", role: "root" });
+    await this.ask("/auth/enable");
+  }
+
   async stop(signal: Deno.Signal = "SIGKILL"): Promise<void> {
     this.#process?.kill(signal);
     await this.#process?.status;
