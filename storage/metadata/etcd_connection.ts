@@ -27,7 +27,6 @@ export function openEtcdConnection(
   const { rootCertificate, certChain, privateKey } = credentials ?? {};
   const client = Deno.createHttpClient({
     http2: false,
-    // Every host's proxy would be asked where another member is.
     caCerts: rootCertificate && [text(rootCertificate)],
     ...certChain && privateKey
       ? { cert: text(certChain), key: text(privateKey) }
