@@ -116,17 +116,21 @@ Deno.test("Only what cannot have been sent counts as not sent", async () => {
   assert(refused.wasNotSent, refused.message);
   assert(refused.message.startsWith(`127.0.0.1:${ports.first}: `));
   ports.release();
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const cut = (async () => {
-    using connection = await listener.accept();
-    await connection.read(new Uint8Array(1_024));
-  })();
-  const { port } = listener.addr as Deno.NetAddr;
-  const lost = await errorOfCall(`http://127.0.0.1:${port}`);
-  await cut;
-  listener.close();
-  assert(!lost.wasNotSent, lost.message);
-  assertEquals(lost.code, undefined);
+  // Cut before an answer, and in the midst of one.
+  for (const answer of ["", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"]) {
+    const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const cut = (async () => {
+      using connection = await listener.accept();
+      await connection.read(new Uint8Array(1_024));
+      await connection.write(new TextEncoder().encode(answer));
+    })();
+    const { port } = listener.addr as Deno.NetAddr;
+    const lost = await errorOfCall(`http://127.0.0.1:${port}`);
+    await cut;
+    listener.close();
+    assert(!lost.wasNotSent, lost.message);
+    assertEquals(lost.code, undefined);
+  }
 });
 
 Deno.test("stream() gives each line, however it is cut, and ends with an error's", async () => {
