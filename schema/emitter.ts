@@ -257,7 +257,7 @@ export class Emitter {
         charged: true,
         final: false,
       });
-      // A charge of its own, because ajv walks the array even for `true`.
+      // A charge of its own: the array is walked even for `true`.
       if (out.contains === true) {
         out.contains = { [WORK_KEYWORD]: charge(1) };
       }

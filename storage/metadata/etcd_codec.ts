@@ -1,7 +1,7 @@
 /**
  * The contract's keys, entries, comparisons and operations in the form of etcd,
- * below one namespace: bytes in base64, what
- * is absent is zero or empty. It makes no calls.
+ * below one namespace: bytes in base64, and what is absent is zero or empty. It
+ * makes no calls.
  */
 import { Buffer } from "node:buffer";
 import type { Compare, KeyValue, Operation } from "./metadata_store.ts";
